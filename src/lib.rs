@@ -1,0 +1,20 @@
+//! `owleval` answers, grades, judges and reports OwlEval, with mPLUG-Owl built in.
+//!
+//! ```text
+//! evalset -> item -> conversation -> answer -> rating (human or judge) -> statistics -> report
+//! ```
+//!
+//! Each arrow is one function, and each stage writes a file that the next one reads, so that any stage can be run,
+//! killed, resumed or replaced alone. `ARCHITECTURE.md` shows the rooms and which of them may use which.
+
+pub mod backend;
+pub mod cli;
+pub mod error;
+pub mod evalset;
+pub mod owl;
+pub mod record;
+pub mod runner;
+pub mod sanitize;
+pub mod scenes;
+pub mod store;
+pub mod train;

@@ -1,0 +1,1 @@
+//! mPLUG-Owl (arXiv 2304.14178), as a reader of the paper expects it.

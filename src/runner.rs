@@ -1,0 +1,1 @@
+//! Conversations x backend -> answers.

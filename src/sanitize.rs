@@ -1,0 +1,1 @@
+//! The one exit for text that reaches a terminal.

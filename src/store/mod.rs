@@ -1,0 +1,1 @@
+//! Journals, atomic files, run folders.

@@ -1,0 +1,1 @@
+//! The two-stage training recipe of mPLUG-Owl.
