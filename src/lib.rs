@@ -16,5 +16,6 @@ pub mod record;
 pub mod runner;
 pub mod sanitize;
 pub mod scenes;
+pub mod score;
 pub mod store;
 pub mod train;

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{BackendInfo, Decoding, FailureKind, FinishReason};
+use crate::backend::{BackendInfo, Decoding, FailureKind, FinishReason, TemplateId};
+use crate::evalset::Subset;
 
 /// A row of `answers.jsonl`: OwlEval's five fields and what a run knows about the answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,9 +58,9 @@ impl From<FailureKind> for FailureRowKind {
     }
 }
 
-/// What earlier turns of a conversation hold.
+/// What earlier turns of a conversation hold: `"own"`, `{"published": {…}}` or `"none"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+#[serde(rename_all = "snake_case")]
 pub enum History {
     /// The model's own answers.
     Own,
@@ -69,21 +70,109 @@ pub enum History {
     None,
 }
 
-/// `run.json`.
+/// `run.json`: what was asked of whom, and how far it came.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunManifest {
-    /// `owleval-run/1`.
+    /// [`RUN_SCHEMA`].
     pub schema: String,
+    /// The run folder's name.
     pub id: String,
-    pub model: BackendInfo,
+    pub model: ModelId,
     pub evalset: EvalSetId,
+    /// The prompt template; null where the model's server has its own.
+    pub template: Option<TemplateId>,
     pub decoding: Decoding,
     pub history: History,
+    /// Which of the evalset's questions were asked.
+    pub selection: SelectionId,
+    pub device: String,
+    pub dtype: String,
     pub software: Software,
     /// UTC, RFC 3339.
     pub started_at: String,
+    /// Null until every question was either answered or tried.
     pub finished_at: Option<String>,
     pub counts: Counts,
+}
+
+/// The value of [`RunManifest::schema`] that this program writes and reads.
+pub const RUN_SCHEMA: &str = "owleval-run/1";
+
+impl RunManifest {
+    /// The manifest of a run that begins at `started_at` (UTC, RFC 3339). The run folder gives it its `id`.
+    pub fn new(
+        backend: BackendInfo,
+        evalset: EvalSetId,
+        decoding: Decoding,
+        history: History,
+        selection: SelectionId,
+        started_at: String,
+    ) -> Self {
+        let BackendInfo { id, kind, sha256, config, adapter, template, device, dtype } = backend;
+        Self {
+            schema: RUN_SCHEMA.to_owned(),
+            id: String::new(),
+            model: ModelId { id, kind, sha256, config, adapter },
+            evalset,
+            template,
+            decoding,
+            history,
+            selection,
+            device,
+            dtype,
+            software: Software::this(),
+            started_at,
+            finished_at: None,
+            counts: Counts::default(),
+        }
+    }
+
+    /// What makes two runs the same run, by field: all that can change an answer. Names of files, times, counts and
+    /// the program's version are left out.
+    ///
+    /// Device and dtype are in it: another kernel or another rounding gives other logits and, sooner or later, another
+    /// token. An endpoint has no digest of its weights, so its configuration (the address) stands for it; where there
+    /// is a digest it says more than any configuration.
+    pub fn identity(&self) -> serde_json::Value {
+        let history = match &self.history {
+            History::Own => serde_json::json!("own"),
+            History::Published { sha256, .. } => serde_json::json!({ "published": { "sha256": sha256 } }),
+            History::None => serde_json::json!("none"),
+        };
+        let config = if self.model.sha256.is_none() { self.model.config.clone() } else { serde_json::Value::Null };
+        serde_json::json!({
+            "schema": self.schema,
+            "model": {
+                "id": self.model.id,
+                "kind": self.model.kind,
+                "sha256": self.model.sha256,
+                "config": config,
+                "adapter": self.model.adapter,
+            },
+            "evalset": { "sha256": self.evalset.sha256 },
+            "template": self.template,
+            "decoding": self.decoding,
+            "history": history,
+            "selection": self.selection,
+            "device": self.device,
+            "dtype": self.dtype,
+        })
+    }
+}
+
+/// Who answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelId {
+    /// The answers' `model_id`.
+    pub id: String,
+    /// `owl`, `endpoint` or `published`.
+    pub kind: String,
+    /// Digest of the weights, where they are known.
+    pub sha256: Option<String>,
+    /// The model's configuration, or the endpoint's address.
+    pub config: serde_json::Value,
+    /// The adapter's digest and shape, where one is applied.
+    pub adapter: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,10 +181,32 @@ pub struct EvalSetId {
     pub sha256: String,
 }
 
+/// Which questions of an evalset a run asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelectionId {
+    /// Null for all.
+    pub subset: Option<Subset>,
+    /// Ability letters; empty for all.
+    pub abilities: Vec<String>,
+    pub limit: Option<usize>,
+    /// `I/N`.
+    pub shard: Option<String>,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Software {
     pub version: String,
     pub commit: Option<String>,
+}
+
+impl Software {
+    /// The running program. The commit is known where the build was told it (variable `OWLEVAL_COMMIT`).
+    pub fn this() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("OWLEVAL_COMMIT").filter(|commit| !commit.is_empty()).map(str::to_owned),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
