@@ -98,6 +98,20 @@ impl Error {
         }
     }
 
+    /// The error and its causes, outermost first. A cause that the line before already tells is left out.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![self.to_string()];
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let text = error.to_string();
+            if !lines.last().is_some_and(|last| last.contains(&text)) {
+                lines.push(text);
+            }
+            cause = error.source();
+        }
+        lines
+    }
+
     /// What the user can do about it, where that is known.
     pub fn remedy_text(&self) -> Option<&str> {
         self.remedy.as_deref()

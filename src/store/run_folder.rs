@@ -116,18 +116,20 @@ impl RunFolder {
         standing_failures(&self.failed, &self.answered)
     }
 
-    /// Appends answers and returns once they are on disk.
-    pub fn record_answers(&mut self, rows: Vec<AnswerRow>) -> Result<()> {
+    /// Appends answers and returns them once they are on disk.
+    pub fn record_answers(&mut self, rows: Vec<AnswerRow>) -> Result<&[AnswerRow]> {
         self.answers.append(&rows)?;
+        let before = self.answered.len();
         self.answered.extend(rows);
-        Ok(())
+        Ok(&self.answered[before..])
     }
 
-    /// Appends failures and returns once they are on disk.
-    pub fn record_failures(&mut self, rows: Vec<FailureRow>) -> Result<()> {
+    /// Appends failures and returns them once they are on disk.
+    pub fn record_failures(&mut self, rows: Vec<FailureRow>) -> Result<&[FailureRow]> {
         self.failures.append(&rows)?;
+        let before = self.failed.len();
         self.failed.extend(rows);
-        Ok(())
+        Ok(&self.failed[before..])
     }
 
     /// Marks the run as not finished: something is about to be asked.
