@@ -1,1 +1,3 @@
 //! The one integration-test binary: candle is linked once.
+
+mod parity;
