@@ -21,6 +21,7 @@ pub mod generate;
 pub mod llama;
 pub mod model;
 pub mod nn;
+pub mod processor;
 pub mod source;
 pub mod vision;
 

@@ -1,3 +1,5 @@
 //! The one integration-test binary: candle is linked once.
 
 mod parity;
+mod parity_preprocess;
+mod parity_tokenizer;
