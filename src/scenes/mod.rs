@@ -17,6 +17,8 @@ mod exam;
 mod facts;
 mod kind;
 mod labels;
+#[cfg(test)]
+mod oracle;
 mod phrase;
 mod random;
 mod scene;

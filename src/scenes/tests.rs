@@ -148,6 +148,33 @@ fn an_answer_that_is_always_the_same_gets_far_less_than_the_asked_for_share() {
 }
 
 #[test]
+fn a_second_opinion_that_reads_the_words_finds_the_same_answer_to_every_question() {
+    for (split, seed) in [(Split::Train, 21), (Split::Fresh, 22), (Split::HeldOut, 23)] {
+        let questions = exam_of(Kind::ALL, split, seed, 200 * Kind::ALL.len());
+        assert_eq!(questions.len(), 200 * Kind::ALL.len());
+        for question in questions {
+            let answer = oracle::answer(&question);
+            assert_eq!(answer, question.turn.answer, "{question:#?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_said_in_a_dialogue_before_does_not_change_what_a_plain_question_means() {
+    for dialogue in dialogues(Split::HeldOut) {
+        for turn in dialogue.turns.into_iter().filter(|turn| turn.kind.openers().is_empty()) {
+            let alone = ExamQuestion {
+                scenes: dialogue.scenes.clone(),
+                picture_seeds: dialogue.picture_seeds.clone(),
+                history: Vec::new(),
+                turn,
+            };
+            assert_eq!(oracle::answer(&alone), alone.turn.answer, "{alone:#?}");
+        }
+    }
+}
+
+#[test]
 fn answers_are_short_and_lower_case_and_without_a_full_stop() {
     for dialogue in dialogues(Split::Fresh) {
         for turn in dialogue.turns {
