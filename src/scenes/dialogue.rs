@@ -179,6 +179,32 @@ fn turns(dice: &mut Dice, split: Split, scenes: &[Scene], mix: &DialogueMix, wan
     turns
 }
 
+/// A dialogue whose turns are of these kinds in this order, on the first scenes of the stream that allow it; `None`
+/// where none of very many does, or where the kinds are not all about as many pictures.
+pub fn dialogue_of(kinds: &[Kind], split: Split, seed: u64, index: u64) -> Option<Dialogue> {
+    const ATTEMPTS: usize = 100_000;
+    let pictures = kinds.first()?.pictures();
+    let dice = &mut Dice::new(Purpose::Planned, split, seed, index);
+    let signs = if kinds.iter().any(|kind| kind.needs_sign()) { 1.0 } else { 0.3 };
+    'attempt: for _ in 0..ATTEMPTS {
+        let scenes: Vec<Scene> = (0..pictures).map(|_| Scene::draw_from(dice, split, signs)).collect();
+        let picture_seeds = scenes.iter().map(|_| dice.number()).collect();
+        let mut turns = Vec::with_capacity(kinds.len());
+        let mut asker = Asker { dice: &mut *dice, split, scenes: &scenes, topic: Topic::default() };
+        for &kind in kinds {
+            match asker.ask(kind) {
+                Some(asked) if !is_repeated(&turns, &asked.turn) => {
+                    asker.topic = asked.topic;
+                    turns.push(asked.turn);
+                }
+                _ => continue 'attempt,
+            }
+        }
+        return Some(Dialogue { scenes, picture_seeds, turns });
+    }
+    None
+}
+
 /// The same words may be asked again only where they mean something else by what was said before.
 fn is_repeated(turns: &[QuestionAnswer], turn: &QuestionAnswer) -> bool {
     turn.kind.openers().is_empty() && turns.iter().any(|earlier| earlier.question == turn.question)

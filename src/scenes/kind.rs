@@ -100,7 +100,7 @@ kinds! {
     FruitOf { Knowledge, ['a', 'b', 'd'], 1, 1.0 }
     /// "which thing has the shape of the red object?"
     ThingOf { Knowledge, ['a', 'b', 'd'], 1, 1.0 }
-    /// "how many corners has the red object?"
+    /// "how many corners does the red object have?"
     Corners { Knowledge, ['a', 'b', 'd', 'e'], 1, 0.7 }
     /// "where is the object with the colour of a banana?"
     PlaceByFruit { Knowledge, ['a', 'b', 'd'], 1, 0.7 }
@@ -144,7 +144,7 @@ kinds! {
     FactFruit { TextOnly, ['a', 'd'], 0, 2.0 }
     /// "which thing has the shape of a circle?", "what shape is a coin?"
     FactThing { TextOnly, ['a', 'd'], 0, 2.0 }
-    /// "how many corners has a triangle?"
+    /// "how many corners does a triangle have?"
     FactCorners { TextOnly, ['a', 'd'], 0, 0.5 }
     /// "what kind of thing is a cat?"
     FactKind { TextOnly, ['a', 'd'], 0, 2.0 }

@@ -17,6 +17,7 @@ mod exam;
 mod facts;
 mod kind;
 mod labels;
+pub mod mini;
 #[cfg(test)]
 mod oracle;
 mod phrase;
@@ -26,7 +27,7 @@ mod scene;
 mod tests;
 
 pub use corpus::corpus;
-pub use dialogue::{Dialogue, DialogueMix, QuestionAnswer, dialogue};
+pub use dialogue::{Dialogue, DialogueMix, QuestionAnswer, dialogue, dialogue_of};
 pub use draw::{SIDE, draw, draw_with_side};
 pub use exam::{ExamQuestion, chance, exam, exam_of};
 pub use kind::{Group, Kind};

@@ -13,7 +13,7 @@ struct Phrase {
 }
 
 fn words_of(text: &str) -> Vec<&str> {
-    text.split(|c: char| c == ' ' || c == '?' || c == ',' || c == ':').filter(|word| !word.is_empty()).collect()
+    text.split([' ', '?', ',', ':']).filter(|word| !word.is_empty()).collect()
 }
 
 /// "top left", "middle" …: the longest place that starts the words.
@@ -373,7 +373,7 @@ pub(super) fn answer(question: &ExamQuestion) -> String {
         },
         Kind::FactFruit => fact(&FRUITS, &words),
         Kind::FactThing => fact(&THINGS, &words),
-        Kind::FactCorners => corners(words.last().expect("a shape")).to_owned(),
+        Kind::FactCorners => corners(phrases[0].shape.expect("a shape").word()).to_owned(),
         Kind::FactKind => {
             let named: Vec<&str> =
                 words.iter().copied().filter(|word| LEXICON.iter().any(|(known, _)| known == word)).collect();

@@ -13,6 +13,7 @@ pub(super) enum Purpose {
     Exam = 3,
     Picture = 4,
     Corpus = 5,
+    Planned = 6,
 }
 
 /// A stream of choices.

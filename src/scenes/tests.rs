@@ -127,7 +127,7 @@ fn yes_and_no_are_right_equally_often_in_every_kind() {
 }
 
 #[test]
-fn an_exam_has_every_kind_equally_often_and_no_scene_of_training() {
+fn an_exam_has_every_kind_equally_often_with_as_many_scenes_and_turns_before_as_it_takes() {
     let kinds = Kind::ALL.iter().filter(|kind| kind.pictures() > 0).count();
     let questions = exam(Split::Fresh, 1, kinds * 4);
     assert_eq!(questions.len(), kinds * 4);

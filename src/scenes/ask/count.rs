@@ -129,7 +129,7 @@ pub(super) fn more_of(asker: &mut Asker, kind: Kind) -> Option<Asked> {
     let noun = if first.0.ends_with('s') { "" } else { " objects" };
     let question = worded(
         asker.dice,
-        ["are there more @?", "do you see more @?", "which are more, @?"],
+        ["are there more @?", "do you see more @?", "which are there more of, @?"],
         &format!("{} or {}{noun}", first.0, second.0),
     );
     let asked = if same {

@@ -30,7 +30,7 @@ pub(super) fn thing_of(asker: &mut Asker, kind: Kind) -> Option<Asked> {
 pub(super) fn corners_of(asker: &mut Asker, kind: Kind) -> Option<Asked> {
     let (_, object, description) = asker.pick_described(0, &[Attribute::Shape])?;
     let corners = facts::corners(object.shape)?;
-    let question = worded(asker.dice, ["how many corners has @?", "count the corners of @"], &description.the());
+    let question = worded(asker.dice, ["how many corners does @ have?", "count the corners of @"], &description.the());
     Some(Asked::new(kind, question, number_word(corners)).also(count_also(corners)))
 }
 
@@ -54,7 +54,7 @@ pub(super) fn sign_kind(asker: &mut Asker, kind: Kind) -> Option<Asked> {
     let question = asker.dice.of([
         "what kind of thing does the sign name?",
         "what kind of thing is on the sign?",
-        "the word on the sign is what kind of thing?",
+        "what kind of thing is the word on the sign?",
     ]);
     let plain = category.phrase().trim_start_matches("an ").trim_start_matches("a ");
     Some(Asked::new(kind, question, category.phrase()).also([plain.to_owned(), format!("{plain}s")]))

@@ -14,7 +14,7 @@ pub(super) fn attribute_question(dice: &mut Dice, attribute: Attribute, subject:
             [
                 "what colour is @?",
                 "what colour is @?",
-                "which colour has @?",
+                "which colour does @ have?",
                 "what is the colour of @?",
                 "tell me the colour of @",
             ],
@@ -25,7 +25,7 @@ pub(super) fn attribute_question(dice: &mut Dice, attribute: Attribute, subject:
             [
                 "what shape is @?",
                 "what shape is @?",
-                "which shape has @?",
+                "which shape does @ have?",
                 "what is the shape of @?",
                 "tell me the shape of @",
             ],

@@ -105,7 +105,7 @@ pub(super) fn more_in_which(asker: &mut Asker, kind: Kind) -> Option<Asked> {
     let question = asker.dice.of([
         "which picture has more objects?",
         "which picture shows more objects?",
-        "in which picture are more objects?",
+        "in which picture are there more objects?",
     ]);
     Some(which(kind, question.to_owned(), usize::from(counts[1] > counts[0])))
 }

@@ -28,7 +28,7 @@ pub(super) fn same(asker: &mut Asker, kind: Kind, attribute: Attribute) -> Optio
     let second = describe(asker.dice, asker.scene(), &second, &[attribute])?;
     let question = worded(
         asker.dice,
-        ["do @ have the same $?", "are @ of the same $?", "is the $ the same of @?"],
+        ["do @ have the same $?", "are @ of the same $?", "is the $ of @ the same?"],
         &format!("{} and {}", first.the(), second.the()),
     )
     .replace('$', attribute.word());

@@ -14,8 +14,10 @@ pub(super) fn it(asker: &mut Asker, kind: Kind) -> Option<Asked> {
         Attribute::ALL.into_iter().filter(|attribute| !asker.topic.known.contains(attribute)).collect();
     let attribute = *asker.dice.pick(&unknown)?;
     let question = match attribute {
-        Attribute::Colour => asker.dice.of(["what colour is it?", "which colour has it?", "and what is its colour?"]),
-        Attribute::Shape => asker.dice.of(["what shape is it?", "which shape has it?", "and what is its shape?"]),
+        Attribute::Colour => {
+            asker.dice.of(["what colour is it?", "which colour does it have?", "and what is its colour?"])
+        }
+        Attribute::Shape => asker.dice.of(["what shape is it?", "which shape does it have?", "and what is its shape?"]),
         Attribute::Size => asker.dice.of(["what size is it?", "is it small or large?", "and what is its size?"]),
         Attribute::Place => asker.dice.of(["where is it?", "in which place is it?", "and where is it?"]),
     };

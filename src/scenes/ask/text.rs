@@ -24,7 +24,7 @@ pub(super) fn fruit(asker: &mut Asker, kind: Kind) -> Option<Asked> {
     }
     let question = worded(
         asker.dice,
-        ["what colour is @?", "which colour has @?", "what is the colour of @?", "tell me the colour of @"],
+        ["what colour is @?", "which colour does @ have?", "what is the colour of @?", "tell me the colour of @"],
         &with_article(fruit),
     );
     Some(Asked::new(kind, question, colour.word()))
@@ -48,7 +48,7 @@ pub(super) fn thing(asker: &mut Asker, kind: Kind) -> Option<Asked> {
     }
     let question = worded(
         asker.dice,
-        ["what shape is @?", "which shape has @?", "what is the shape of @?", "tell me the shape of @"],
+        ["what shape is @?", "which shape does @ have?", "what is the shape of @?", "tell me the shape of @"],
         &with_article(thing),
     );
     Some(Asked::new(kind, question, shape.word()).also([with_article(shape.word())]))
@@ -58,7 +58,7 @@ pub(super) fn corners(asker: &mut Asker, kind: Kind) -> Option<Asked> {
     let shape = asker.dice.of(Shape::ALL);
     let corners = facts::corners(shape)?;
     let question =
-        worded(asker.dice, ["how many corners has @?", "count the corners of @"], &with_article(shape.word()));
+        worded(asker.dice, ["how many corners does @ have?", "count the corners of @"], &with_article(shape.word()));
     Some(Asked::new(kind, question, phrase::number_word(corners)).also(count_also(corners)))
 }
 
