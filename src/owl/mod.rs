@@ -17,11 +17,13 @@
 pub mod abstractor;
 pub mod cache;
 pub mod config;
+pub mod hub;
 pub mod llama;
 pub mod model;
 pub mod nn;
 pub mod source;
 pub mod vision;
+pub mod weights;
 
 pub use config::Config;
 pub use model::{Owl, Row};
