@@ -17,6 +17,7 @@
 pub mod abstractor;
 pub mod cache;
 pub mod config;
+pub mod generate;
 pub mod hub;
 pub mod llama;
 pub mod model;

@@ -1,4 +1,5 @@
 //! The one integration-test binary: candle is linked once.
 
 mod hub;
+mod parity;
 mod weights;
