@@ -18,11 +18,14 @@ pub mod abstractor;
 pub mod cache;
 pub mod config;
 pub mod generate;
+pub mod hub;
 pub mod llama;
 pub mod model;
 pub mod nn;
+pub mod processor;
 pub mod source;
 pub mod vision;
+pub mod weights;
 
 pub use config::Config;
 pub use model::{Owl, Row};
