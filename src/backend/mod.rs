@@ -1,5 +1,9 @@
 //! Who answers: the built-in model, an OpenAI-compatible server, or a file of published answers.
 
+pub mod http;
+pub mod limits;
+pub mod published;
+
 use std::time::Duration;
 
 use futures::future::BoxFuture;
