@@ -1,9 +1,33 @@
 //! An evalset folder becomes an [`EvalSet`]: items (conversations) with their images and turns.
+//!
+//! [`EvalSet::open`] reads one, [`check()`] names what is wrong with one, [`Selection`] picks items, [`ImageRoot::read`] gives a
+//! picture, [`Conversation::new`] is what a model is asked for one turn, [`pull()`] fetches the official data.
+
+mod check;
+mod confined;
+mod conversation;
+mod defect;
+#[cfg(test)]
+pub(crate) mod fixture;
+mod image;
+mod load;
+mod manifest;
+mod pull;
+mod row;
+mod select;
+mod source;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+pub use check::{Checked, check};
+pub use defect::{Defect, DefectKind, Severity};
+pub use image::{ImageError, ImageFacts, ImageProblem, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, inspect};
+pub use pull::{FileList, OWLEVAL_ADDRESS, PullEvent, PullFailure, PullPlan, PullSummary, pull};
+pub use select::{Selected, Selection, Shard};
+pub use source::{OWLEVAL, Source, built_in_names, data_home, owleval_folder};
 
 /// A set of questions about pictures.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +82,22 @@ pub struct Turn {
 pub enum Subset {
     SingleTurn,
     MultiTurn,
+}
+
+impl Subset {
+    pub const ALL: [Self; 2] = [Self::SingleTurn, Self::MultiTurn];
+
+    /// The name as `category` and the reports write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SingleTurn => "single_turn",
+            Self::MultiTurn => "multi_turn",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|subset| subset.name() == name)
+    }
 }
 
 /// Who speaks.

@@ -1,6 +1,8 @@
 //! The one integration-test binary: candle is linked once.
 
+mod evalset_pull;
 mod hub;
+mod owleval_data;
 mod parity;
 mod parity_preprocess;
 mod parity_tokenizer;
