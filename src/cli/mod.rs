@@ -1,5 +1,7 @@
 //! One file a command.
 
+pub mod model;
+
 use std::process::ExitCode;
 
 pub fn main() -> ExitCode {
