@@ -22,6 +22,7 @@ pub mod hub;
 pub mod llama;
 pub mod model;
 pub mod nn;
+pub mod processor;
 pub mod source;
 pub mod vision;
 pub mod weights;

@@ -2,4 +2,6 @@
 
 mod hub;
 mod parity;
+mod parity_preprocess;
+mod parity_tokenizer;
 mod weights;

@@ -70,7 +70,7 @@ impl Linear {
 /// Where the weight is no variable its gradient is neither computed nor kept: the backward of candle's own product
 /// computes both, which makes training an adapter on a frozen model nearly twice as slow.
 pub fn product(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    if weight.track_op() || !x.track_op() {
+    if weight.track_op() {
         return Ok(x.matmul(&weight.t()?)?);
     }
     Ok(x.apply_op1(fused::FrozenProduct::new(weight.detach()))?)

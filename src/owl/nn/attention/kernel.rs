@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use gemm::{Parallelism, gemm};
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::{Pattern, Span};
@@ -98,14 +99,18 @@ fn weights(q: Heads, k: Heads, queries: usize, keys: usize, pattern: Pattern) ->
             false,
         );
     }
-    pulp::Arch::new().dispatch(|| {
-        for (query, row) in scores.chunks_exact_mut(keys).enumerate() {
-            let seen = if pattern.causal { query + keys - queries + 1 } else { keys };
-            softmax(&mut row[..seen]);
-            row[seen..].fill(0.0);
-        }
-    });
+    softmax_rows(&mut scores, keys, if pattern.causal { keys - queries } else { keys });
     scores
+}
+
+/// Softmax of rows of `keys` scores, of which row i sees the first `ahead + i + 1`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn softmax_rows(scores: &mut [f32], keys: usize, ahead: usize) {
+    for (query, row) in scores.chunks_exact_mut(keys).enumerate() {
+        let seen = (ahead + query + 1).min(keys);
+        softmax(&mut row[..seen]);
+        row[seen..].fill(0.0);
+    }
 }
 
 #[inline(always)]
@@ -127,6 +132,13 @@ fn softmax(row: &mut [f32]) {
     let inverse = 1.0 / total;
     for value in row {
         *value *= inverse;
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn softmax_slope(weights: &mut [f32], slope: &[f32], dot: f32) {
+    for (weight, slope) in weights.iter_mut().zip(slope) {
+        *weight *= slope - dot;
     }
 }
 
@@ -279,17 +291,11 @@ impl Attention {
             let v = v.values.as_ptr();
             product((queries, keys, dim), 1.0, (g, stride, 1), (v, 1, stride), (slope.as_mut_ptr(), keys), false);
         }
-        pulp::Arch::new().dispatch(|| {
-            let rows = weights.chunks_exact_mut(keys).zip(slope.chunks_exact(keys));
-            for (query, (weights, slope)) in rows.enumerate() {
-                let at = query * stride;
-                let dot: f32 =
-                    grad.values[at..at + dim].iter().zip(&result.values[at..at + dim]).map(|(a, b)| a * b).sum();
-                for (weight, slope) in weights.iter_mut().zip(slope) {
-                    *weight *= slope - dot;
-                }
-            }
-        });
+        for query in 0..queries {
+            let row = query * stride..query * stride + dim;
+            let dot = grad.values[row.clone()].iter().zip(&result.values[row]).map(|(a, b)| a * b).sum();
+            softmax_slope(&mut weights[query * keys..(query + 1) * keys], &slope[query * keys..(query + 1) * keys], dot);
+        }
         let scale = self.pattern.scale();
         unsafe {
             let s = weights.as_ptr();

@@ -1,6 +1,7 @@
 //! Elementwise activations and the addition of a bias.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
+use multiversion::multiversion;
 
 use super::{exp, for_rows, output, sigmoid, tensor_like, values, width, with_values};
 
@@ -9,6 +10,12 @@ const LINE: usize = 1024;
 
 fn line(length: usize) -> usize {
     if length.is_multiple_of(LINE) { LINE } else { 1 }
+}
+
+/// Calls `each(range, out)` for ranges of `out`, in parallel.
+fn for_ranges(out: &mut [f32], each: impl Fn(std::ops::Range<usize>, &mut [f32]) + Sync) {
+    let line = line(out.len());
+    for_rows(out, line, |first, out| each(first * line..first * line + out.len(), out));
 }
 
 /// `silu(gate) * up`.
@@ -22,13 +29,7 @@ impl CustomOp2 for SiluMul {
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         let (gate, up) = (values(s1, l1)?, values(s2, l2)?);
         let mut out = vec![0f32; gate.len()];
-        let line = line(out.len());
-        for_rows(&mut out, line, |first, out| {
-            let range = first * line..first * line + out.len();
-            for ((out, gate), up) in out.iter_mut().zip(&gate[range.clone()]).zip(&up[range]) {
-                *out = gate * sigmoid(*gate) * up;
-            }
-        });
+        for_ranges(&mut out, |range, out| silu_mul(out, &gate[range.clone()], &up[range]));
         output(out, l1.shape())
     }
 
@@ -38,26 +39,30 @@ impl CustomOp2 for SiluMul {
         with_values(gate, |gate| {
             with_values(up, |up| {
                 with_values(grad, |grad| {
-                    let line = line(gate.len());
-                    for_rows(&mut grad_gate, line, |first, out| {
-                        let range = first * line..first * line + out.len();
-                        let inputs = gate[range.clone()].iter().zip(&up[range.clone()]).zip(&grad[range]);
-                        for (out, ((gate, up), grad)) in out.iter_mut().zip(inputs) {
-                            let s = sigmoid(*gate);
-                            *out = grad * up * s * (1.0 + gate * (1.0 - s));
-                        }
+                    for_ranges(&mut grad_gate, |range, out| {
+                        silu_mul_gate(out, &gate[range.clone()], &up[range.clone()], &grad[range]);
                     });
-                    for_rows(&mut grad_up, line, |first, out| {
-                        let range = first * line..first * line + out.len();
-                        for ((out, gate), grad) in out.iter_mut().zip(&gate[range.clone()]).zip(&grad[range]) {
-                            *out = grad * gate * sigmoid(*gate);
-                        }
-                    });
+                    for_ranges(&mut grad_up, |range, out| silu_mul(out, &gate[range.clone()], &grad[range]));
                     Ok(())
                 })
             })
         })?;
         Ok((Some(tensor_like(grad_gate, gate)?), Some(tensor_like(grad_up, up)?)))
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn silu_mul(out: &mut [f32], gate: &[f32], up: &[f32]) {
+    for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+        *out = gate * sigmoid(*gate) * up;
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn silu_mul_gate(out: &mut [f32], gate: &[f32], up: &[f32], grad: &[f32]) {
+    for (((out, gate), up), grad) in out.iter_mut().zip(gate).zip(up).zip(grad) {
+        let s = sigmoid(*gate);
+        *out = grad * up * s * (1.0 + gate * (1.0 - s));
     }
 }
 
@@ -74,12 +79,7 @@ impl CustomOp1 for QuickGelu {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = values(storage, layout)?;
         let mut out = vec![0f32; x.len()];
-        let line = line(out.len());
-        for_rows(&mut out, line, |first, out| {
-            for (out, x) in out.iter_mut().zip(&x[first * line..]) {
-                *out = x / (1.0 + exp(-QUICK * x));
-            }
-        });
+        for_ranges(&mut out, |range, out| quick_gelu(out, &x[range]));
         output(out, layout.shape())
     }
 
@@ -87,18 +87,26 @@ impl CustomOp1 for QuickGelu {
         let mut out = vec![0f32; x.elem_count()];
         with_values(x, |x| {
             with_values(grad, |grad| {
-                let line = line(x.len());
-                for_rows(&mut out, line, |first, out| {
-                    let range = first * line..first * line + out.len();
-                    for ((out, x), grad) in out.iter_mut().zip(&x[range.clone()]).zip(&grad[range]) {
-                        let s = sigmoid(QUICK * x);
-                        *out = grad * s * (1.0 + QUICK * x * (1.0 - s));
-                    }
-                });
+                for_ranges(&mut out, |range, out| quick_gelu_slope(out, &x[range.clone()], &grad[range]));
                 Ok(())
             })
         })?;
         Ok(Some(tensor_like(out, x)?))
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn quick_gelu(out: &mut [f32], x: &[f32]) {
+    for (out, x) in out.iter_mut().zip(x) {
+        *out = x / (1.0 + exp(-QUICK * x));
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn quick_gelu_slope(out: &mut [f32], x: &[f32], grad: &[f32]) {
+    for ((out, x), grad) in out.iter_mut().zip(x).zip(grad) {
+        let s = sigmoid(QUICK * x);
+        *out = grad * s * (1.0 + QUICK * x * (1.0 - s));
     }
 }
 

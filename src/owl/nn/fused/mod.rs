@@ -1,8 +1,8 @@
 //! Fused loops over f32 rows on the CPU, each with its backward.
 //!
 //! Every operation makes one pass over memory where a composition makes four to eight, and gives its gradient in
-//! closed form. Loops are compiled for the instruction set of the machine they run on (`pulp`), rows are shared out
-//! over rayon's threads.
+//! closed form. The loops are compiled for several instruction sets, of which the machine's is taken (`multiversion`);
+//! rows are shared out over rayon's threads.
 
 mod activations;
 mod norms;
@@ -62,15 +62,14 @@ pub(crate) fn rows_per_task(rows: usize, width: usize) -> usize {
     rows.div_ceil(threads * 4).max(1)
 }
 
-/// Calls `each(first_row, rows)` on chunks of `out`, in parallel, compiled for the machine's instruction set.
+/// Calls `each(first_row, rows)` on chunks of `out`, in parallel.
 pub(crate) fn for_rows(out: &mut [f32], width: usize, each: impl Fn(usize, &mut [f32]) + Sync) {
-    let arch = pulp::Arch::new();
     let rows = out.len() / width.max(1);
     let step = rows_per_task(rows, width);
     if step >= rows {
-        return arch.dispatch(|| each(0, out));
+        return each(0, out);
     }
-    out.par_chunks_mut(step * width).enumerate().for_each(|(task, chunk)| arch.dispatch(|| each(task * step, chunk)));
+    out.par_chunks_mut(step * width).enumerate().for_each(|(task, chunk)| each(task * step, chunk));
 }
 
 /// e^x within 2 units in the last place for every finite result; without branches, so that loops over it vectorise

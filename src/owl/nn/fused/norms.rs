@@ -1,6 +1,7 @@
 //! Normalisation of rows, with the gradients of input, weight and bias.
 
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use multiversion::multiversion;
 use rayon::prelude::*;
 
 use super::{for_rows, output, rows_per_task, tensor_like, values, width, with_values};
@@ -24,11 +25,35 @@ pub struct RmsNorm {
     pub eps: f32,
 }
 
-impl RmsNorm {
-    #[inline(always)]
-    fn inverse(&self, row: &[f32]) -> f32 {
-        1.0 / (sum(row, |i| row[i] * row[i]) / row.len() as f32 + self.eps).sqrt()
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn rms_norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+    let width = weight.len();
+    for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+        let inverse = inverse(x, eps);
+        for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * inverse * weight;
+        }
     }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn rms_norm_slope(out: &mut [f32], sums: &mut [f32], x: &[f32], weight: &[f32], grad: &[f32], eps: f32) {
+    let width = weight.len();
+    let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(grad.chunks_exact(width));
+    for ((out, x), grad) in rows {
+        let inverse = inverse(x, eps);
+        let mean = sum(x, |i| grad[i] * weight[i] * x[i]) * inverse / width as f32;
+        for i in 0..width {
+            let n = x[i] * inverse;
+            out[i] = (grad[i] * weight[i] - n * mean) * inverse;
+            sums[i] += grad[i] * n;
+        }
+    }
+}
+
+#[inline(always)]
+fn inverse(row: &[f32], eps: f32) -> f32 {
+    1.0 / (sum(row, |i| row[i] * row[i]) / row.len() as f32 + eps).sqrt()
 }
 
 impl CustomOp2 for RmsNorm {
@@ -41,12 +66,7 @@ impl CustomOp2 for RmsNorm {
         let width = width(l1.shape());
         let mut out = vec![0f32; x.len()];
         for_rows(&mut out, width, |first, out| {
-            for (out, x) in out.chunks_exact_mut(width).zip(x[first * width..].chunks_exact(width)) {
-                let inverse = self.inverse(x);
-                for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                    *out = x * inverse * weight;
-                }
-            }
+            rms_norm(out, &x[first * width..], weight, self.eps);
         });
         output(out, l1.shape())
     }
@@ -58,16 +78,9 @@ impl CustomOp2 for RmsNorm {
         let grad_weight = with_values(x, |x| {
             with_values(weight, |weight| {
                 with_values(grad, |grad| {
-                    Ok(backward_rows(&mut grad_x, width, 1, |row, out, sums| {
-                        let range = row * width..(row + 1) * width;
-                        let (x, grad) = (&x[range.clone()], &grad[range]);
-                        let inverse = self.inverse(x);
-                        let mean = sum(x, |i| grad[i] * weight[i] * x[i]) * inverse / width as f32;
-                        for i in 0..width {
-                            let n = x[i] * inverse;
-                            out[i] = (grad[i] * weight[i] - n * mean) * inverse;
-                            sums[i] += grad[i] * n;
-                        }
+                    Ok(backward_rows(&mut grad_x, width, 1, |first, out, sums| {
+                        let range = first * width..first * width + out.len();
+                        rms_norm_slope(out, sums, &x[range.clone()], weight, &grad[range], self.eps);
                     }))
                 })
             })
@@ -81,13 +94,40 @@ pub struct LayerNorm {
     pub eps: f32,
 }
 
-impl LayerNorm {
-    /// The mean and the inverse standard deviation of a row.
-    #[inline(always)]
-    fn moments(&self, row: &[f32]) -> (f32, f32) {
-        let mean = sum(row, |i| row[i]) / row.len() as f32;
-        let variance = sum(row, |i| (row[i] - mean) * (row[i] - mean)) / row.len() as f32;
-        (mean, 1.0 / (variance + self.eps).sqrt())
+/// The mean and the inverse standard deviation of a row.
+#[inline(always)]
+fn moments(row: &[f32], eps: f32) -> (f32, f32) {
+    let mean = sum(row, |i| row[i]) / row.len() as f32;
+    let variance = sum(row, |i| (row[i] - mean) * (row[i] - mean)) / row.len() as f32;
+    (mean, 1.0 / (variance + eps).sqrt())
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn layer_norm(out: &mut [f32], x: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
+    let width = weight.len();
+    for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+        let (mean, inverse) = moments(x, eps);
+        for i in 0..width {
+            out[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
+        }
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
+fn layer_norm_slope(out: &mut [f32], sums: &mut [f32], x: &[f32], weight: &[f32], grad: &[f32], eps: f32) {
+    let width = weight.len();
+    let (sum_weight, sum_bias) = sums.split_at_mut(width);
+    let rows = out.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(grad.chunks_exact(width));
+    for ((out, x), grad) in rows {
+        let (mean, inverse) = moments(x, eps);
+        let mean_g = sum(x, |i| grad[i] * weight[i]) / width as f32;
+        let mean_gn = sum(x, |i| grad[i] * weight[i] * (x[i] - mean)) * inverse / width as f32;
+        for i in 0..width {
+            let n = (x[i] - mean) * inverse;
+            out[i] = (grad[i] * weight[i] - mean_g - n * mean_gn) * inverse;
+            sum_weight[i] += grad[i] * n;
+            sum_bias[i] += grad[i];
+        }
     }
 }
 
@@ -109,12 +149,7 @@ impl CustomOp3 for LayerNorm {
         let width = width(l1.shape());
         let mut out = vec![0f32; x.len()];
         for_rows(&mut out, width, |first, out| {
-            for (out, x) in out.chunks_exact_mut(width).zip(x[first * width..].chunks_exact(width)) {
-                let (mean, inverse) = self.moments(x);
-                for i in 0..width {
-                    out[i] = (x[i] - mean) * inverse * weight[i] + bias[i];
-                }
-            }
+            layer_norm(out, &x[first * width..], weight, bias, self.eps);
         });
         output(out, l1.shape())
     }
@@ -134,19 +169,9 @@ impl CustomOp3 for LayerNorm {
         let mut sums = with_values(x, |x| {
             with_values(weight, |weight| {
                 with_values(grad, |grad| {
-                    Ok(backward_rows(&mut grad_x, width, 2, |row, out, sums| {
-                        let range = row * width..(row + 1) * width;
-                        let (x, grad) = (&x[range.clone()], &grad[range]);
-                        let (mean, inverse) = self.moments(x);
-                        let mean_g = sum(x, |i| grad[i] * weight[i]) / width as f32;
-                        let mean_gn = sum(x, |i| grad[i] * weight[i] * (x[i] - mean)) * inverse / width as f32;
-                        let (sum_weight, sum_bias) = sums.split_at_mut(width);
-                        for i in 0..width {
-                            let n = (x[i] - mean) * inverse;
-                            out[i] = (grad[i] * weight[i] - mean_g - n * mean_gn) * inverse;
-                            sum_weight[i] += grad[i] * n;
-                            sum_bias[i] += grad[i];
-                        }
+                    Ok(backward_rows(&mut grad_x, width, 2, |first, out, sums| {
+                        let range = first * width..first * width + out.len();
+                        layer_norm_slope(out, sums, &x[range.clone()], weight, &grad[range], self.eps);
                     }))
                 })
             })
@@ -156,26 +181,21 @@ impl CustomOp3 for LayerNorm {
     }
 }
 
-/// Calls `each(row, grad_row, sums)` for all rows and returns the sums (`kinds * width`) added up in the order of the
-/// tasks, so that the result does not depend on which thread was quicker.
+/// Calls `each(first_row, grad_rows, sums)` for chunks of rows and returns the sums (`kinds * width`) added up in the
+/// order of the chunks, so that the result does not depend on which thread was quicker.
 fn backward_rows(
     grad_x: &mut [f32],
     width: usize,
     kinds: usize,
     each: impl Fn(usize, &mut [f32], &mut [f32]) + Sync,
 ) -> Vec<f32> {
-    let arch = pulp::Arch::new();
     let step = rows_per_task(grad_x.len() / width.max(1), width);
     let partial: Vec<Vec<f32>> = grad_x
         .par_chunks_mut(step * width)
         .enumerate()
         .map(|(task, chunk)| {
             let mut sums = vec![0f32; kinds * width];
-            arch.dispatch(|| {
-                for (index, row) in chunk.chunks_exact_mut(width).enumerate() {
-                    each(task * step + index, row, &mut sums);
-                }
-            });
+            each(task * step, chunk, &mut sums);
             sums
         })
         .collect();
