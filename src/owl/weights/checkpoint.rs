@@ -148,7 +148,7 @@ impl Checkpoint {
         }
         let bytes = tensors.values().map(|located| located.entry.length as u64).sum();
         let progress = if bytes >= PROGRESS_BYTES && std::io::stderr().is_terminal() {
-            let style = ProgressStyle::with_template("loading weights {bar:30} {bytes}/{total_bytes} {eta}")
+            let style = ProgressStyle::with_template("weights {bar:30} {bytes}/{total_bytes} {eta}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(bytes).with_style(style)
         } else {
@@ -303,7 +303,7 @@ impl Checkpoint {
     /// To be called when the model is built: an error where the files hold tensors that nobody asked for (buffers that
     /// models compute themselves are ignored, and names that `ignore` accepts).
     pub fn finish(&self, ignore: impl Fn(&str) -> bool) -> Result<()> {
-        self.progress.finish_and_clear();
+        self.end_progress();
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let adapted = self.merged.is_some() || self.applied.is_some();
         let extra: Vec<(&String, &Located)> = self
@@ -412,7 +412,7 @@ impl Checkpoint {
         if let Some(delta) = self.delta(name)? {
             values.par_iter_mut().zip(delta.par_iter()).for_each(|(value, change)| *value += change);
         }
-        file.release(entry);
+        self.done_with(file, entry);
         Ok(values)
     }
 
@@ -424,24 +424,33 @@ impl Checkpoint {
         }
         let file = &self.files[*file];
         let values = file.values(entry).into_owned();
-        file.release(entry);
+        self.done_with(file, entry);
         Ok(values)
     }
 
     fn load(&self, name: &str, located: &Located) -> Result<Tensor> {
         let Located { file, entry } = located;
         let dtype = self.policy.of(name);
-        let tensor = if self.merged_pair(name).is_some() {
-            Tensor::from_vec(self.values(name)?, entry.shape.as_slice(), &self.device)?.to_dtype(dtype)?
-        } else {
-            let file = &self.files[*file];
-            let tensor = convert::to_tensor(&entry.encoding, &entry.shape, &file.values(entry), dtype, &self.device)
-                .map_err(|error| in_tensor(error, name, &file.path))?;
-            file.release(entry);
-            tensor
-        };
-        self.progress.inc(entry.length as u64);
+        if self.merged_pair(name).is_some() {
+            let values = self.values(name)?;
+            return Ok(Tensor::from_vec(values, entry.shape.as_slice(), &self.device)?.to_dtype(dtype)?);
+        }
+        let file = &self.files[*file];
+        let tensor = convert::to_tensor(&entry.encoding, &entry.shape, &file.values(entry), dtype, &self.device)
+            .map_err(|error| in_tensor(error, name, &file.path))?;
+        self.done_with(file, entry);
         Ok(tensor)
+    }
+
+    /// A tensor has been taken over: its pages are given back, and the progress bar moves on.
+    fn done_with(&self, file: &WeightFile, entry: &Entry) {
+        file.release(entry);
+        self.progress.inc(entry.length as u64);
+    }
+
+    /// Takes the progress bar away.
+    pub(super) fn end_progress(&self) {
+        self.progress.finish_and_clear();
     }
 }
 
@@ -476,8 +485,7 @@ impl TensorSource for Checkpoint {
             let values = file.values(&located.entry);
             let tensor = convert::quantized(&located.entry.encoding, &shape, &values, &self.device)
                 .map_err(|error| in_tensor(error, name, &file.path))?;
-            file.release(&located.entry);
-            self.progress.inc(located.entry.length as u64);
+            self.done_with(file, &located.entry);
             return Ok(LinearWeight::Quantized(Arc::new(tensor)));
         }
         match wanted {
@@ -485,7 +493,6 @@ impl TensorSource for Checkpoint {
                 let blocks = convert::quantize(&self.values(name)?, quantization)?;
                 let encoding = Encoding::Blocks(super::file::GgmlName(quantization.ggml()));
                 let tensor = convert::quantized(&encoding, &shape, &blocks, &self.device)?;
-                self.progress.inc(located.entry.length as u64);
                 Ok(LinearWeight::Quantized(Arc::new(tensor)))
             }
             Some(_) => {

@@ -17,7 +17,7 @@ pub(super) fn of_bytes(bytes: &[u8]) -> String {
 }
 
 /// Lower-case sha256 of a file, read piece by piece.
-pub(super) fn of_file(path: &Path) -> Result<String> {
+pub(in crate::owl) fn of_file(path: &Path) -> Result<String> {
     let mut file = File::open(path).or_at("cannot open", path)?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; BUFFER];

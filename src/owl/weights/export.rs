@@ -44,6 +44,7 @@ pub fn export(checkpoint: &Checkpoint, out: &Path, shard_bytes: usize) -> Result
         }
         fs::rename(&partial, out).or_at("cannot rename the finished folder", out)
     });
+    checkpoint.end_progress();
     if written.is_err() {
         // The error to report is the first one; what is left over is only a hidden folder.
         let _ = fs::remove_dir_all(&partial);

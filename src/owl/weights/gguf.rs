@@ -223,6 +223,7 @@ pub fn quantize(checkpoint: &Checkpoint, out: &Path, options: QuantizeOptions) -
         }
         Ok(())
     })?;
+    checkpoint.end_progress();
     Ok(left)
 }
 

@@ -30,6 +30,7 @@ mod safetensors;
 mod summary;
 
 pub use checkpoint::{Checkpoint, SideFile};
+pub(super) use digest::of_file as file_sha256;
 pub use export::{SHARD_BYTES, export, merge_adapter};
 pub use file::Encoding;
 pub use gguf::{QuantizeOptions, quantize};

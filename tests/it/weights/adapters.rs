@@ -6,6 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use owleval::owl::source::{LinearWeight, TensorSource};
 use owleval::owl::weights::lora::{AdapterConfig, TargetModules, merge};
 use owleval::owl::weights::{Adapter, Checkpoint, DtypePolicy, Quantization, merge_adapter};
+use owleval::owl::{Config, Owl, Row};
 
 use super::{fixture, flat, open, pattern, told, values, write_model};
 
@@ -77,6 +78,32 @@ fn an_unmerged_adapter_is_given_to_the_model_beside_quantised_weights() {
     let pair = checkpoint.adapter(QUERY, 256, 256).unwrap().unwrap();
     assert_eq!((pair.a.dims(), pair.b.dims(), pair.scaling), (&[2, 256][..], &[256, 2][..], 4.0));
     assert!(checkpoint.adapter("language_model.lm_head", 32, 256).unwrap().is_none());
+}
+
+#[test]
+fn merged_and_unmerged_adapters_give_the_same_logits() {
+    let folder = fixture("parity/checkpoint");
+    let adapter = || Adapter::open(&fixture("parity/lora")).unwrap();
+    let config = Config::read(&folder.join("config.json")).unwrap();
+    let row = Row { ids: vec![1, 17, 44, 9, 203, 61, 5], image_starts: Vec::new() };
+    let logits = |checkpoint: Checkpoint| {
+        let owl = Owl::new(&config, &checkpoint).unwrap();
+        checkpoint.finish(|_| false).unwrap();
+        let embeds = owl.assemble(std::slice::from_ref(&row), None).unwrap();
+        let hidden = owl.language().forward_observed(&embeds, &[row.len()], &mut |_, _| ()).unwrap();
+        flat(&owl.language().logits(&hidden).unwrap())
+    };
+    let plain = logits(open(&folder).unwrap());
+    let unmerged = logits(open(&folder).unwrap().with_adapter(adapter()).unwrap());
+    let merged = logits(open(&folder).unwrap().merge_on_load(adapter()).unwrap());
+    assert!(distance(&unmerged, &merged) < 1e-5, "{}", distance(&unmerged, &merged));
+    assert!(distance(&unmerged, &plain) > 1e-3, "the adapter changes nothing");
+}
+
+/// ‖x − reference‖ / ‖reference‖.
+fn distance(x: &[f32], reference: &[f32]) -> f32 {
+    let squares = |values: &mut dyn Iterator<Item = f32>| values.map(|value| value * value).sum::<f32>().sqrt();
+    squares(&mut x.iter().zip(reference).map(|(a, b)| a - b)) / squares(&mut reference.iter().copied())
 }
 
 #[test]
