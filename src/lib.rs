@@ -8,6 +8,7 @@
 //! killed, resumed or replaced alone. `ARCHITECTURE.md` shows the rooms and which of them may use which.
 
 pub mod backend;
+pub mod bench;
 pub mod cli;
 pub mod error;
 pub mod evalset;

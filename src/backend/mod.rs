@@ -2,6 +2,7 @@
 
 pub mod http;
 pub mod limits;
+pub mod local;
 pub mod published;
 
 use std::time::Duration;

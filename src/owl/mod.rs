@@ -23,6 +23,7 @@ pub mod llama;
 pub mod model;
 pub mod nn;
 pub mod processor;
+pub mod random;
 pub mod source;
 pub mod vision;
 pub mod weights;

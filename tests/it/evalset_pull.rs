@@ -56,7 +56,7 @@ async fn every_file_is_fetched_once_and_checked() {
     assert_eq!((summary.kept, summary.fetched, summary.failures.len()), (0, 3, 0));
     assert_eq!(
         received.into_inner().expect("not poisoned"),
-        FILES.map(|(_, content)| content.len() as u64).iter().sum()
+        FILES.map(|(_, content)| content.len() as u64).iter().sum::<u64>()
     );
     for (file, expected) in FILES {
         assert_eq!(content(folder.path(), file), expected);

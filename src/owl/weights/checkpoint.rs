@@ -19,7 +19,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::owl::source::{LinearWeight, LowRank, TensorSource};
 
 /// The files beside the weights that belong to a model.
-pub(super) const SIDE_FILES: [&str; 8] = [
+pub(super) const SIDE_FILES: [&str; 9] = [
     "config.json",
     "generation_config.json",
     "preprocessor_config.json",
@@ -28,6 +28,7 @@ pub(super) const SIDE_FILES: [&str; 8] = [
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "template.toml",
 ];
 
 /// Weights smaller than this load before anyone would read a progress bar.

@@ -53,7 +53,7 @@ impl CustomOp1 for FrozenProduct {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (tokens, out, inner) = self.sizes(layout)?;
-        if FEW.contains(&tokens) && storage.dtype() == DType::F32 && has_fused_multiply_add() {
+        if FEW.contains(&tokens) && storage.dtype() == DType::F32 {
             let x = super::values(storage, layout)?;
             let result = super::with_values(&self.weight, |weight| Ok(few_rows(x, weight, tokens, out, inner)))?;
             return Ok((CpuStorage::F32(result), Shape::from((tokens, out))));
@@ -121,7 +121,7 @@ fn dots<const N: usize>(x: &[f32], weight: &[f32]) -> [f32; N] {
         for (sums, row) in sums.iter_mut().zip(rows) {
             let row = &row[at..at + LANES];
             for lane in 0..LANES {
-                sums[lane] = row[lane].mul_add(weight[lane], sums[lane]);
+                sums[lane] += row[lane] * weight[lane];
             }
         }
     }
@@ -129,14 +129,6 @@ fn dots<const N: usize>(x: &[f32], weight: &[f32]) -> [f32; N] {
         let rest: f32 = (whole..inner).map(|at| rows[row][at] * weight[at]).sum();
         sums[row].iter().sum::<f32>() + rest
     })
-}
-
-/// Without the instruction a fused multiply-add is a call into the C library.
-fn has_fused_multiply_add() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    return cfg!(target_arch = "aarch64");
 }
 
 #[cfg(test)]
