@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A room (a folder of `src`, or a file beside `lib.rs`) and the rooms that it may use.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     ("error", &[]),
     ("sanitize", &["error"]),
     ("evalset", &["error"]),
@@ -19,22 +19,30 @@ const ROOMS: [(&str, &[&str]); 12] = [
     ("backend", &["error", "evalset", "record", "owl"]),
     ("runner", &["error", "evalset", "record", "backend", "store", "sanitize"]),
     ("train", &["error", "owl", "scenes"]),
+    ("bench", &["error", "owl"]),
     (
         "cli",
-        &["error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner", "train"],
+        &[
+            "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner", "train",
+            "bench",
+        ],
     ),
 ];
 
-/// Files of more lines than this want a reason, below.
+/// Files of more lines than this, their unit tests aside, want a reason, below.
 const LONG: usize = 400;
 
 /// (file, why it is long)
-const LONG_FOR_A_REASON: [(&str, &str); 0] = [];
+const LONG_FOR_A_REASON: [(&str, &str); 3] = [
+    ("src/owl/hub/download.rs", "the steps of one download share its state"),
+    ("src/owl/weights/checkpoint.rs", "files, names and conversions of one checkpoint, as one source of tensors"),
+    ("src/scenes/oracle.rs", "one grammar of questions, used by tests only"),
+];
 
 /// Who may name the HTTP client, and what for. A folder ends with a slash.
 const HTTP_CLIENTS: [(&str, &str); 3] = [
     ("src/backend/http/", "asks an OpenAI-compatible server"),
-    ("src/owl/hub.rs", "fetches a checkpoint from the Hugging Face hub"),
+    ("src/owl/hub/", "fetches a checkpoint from the Hugging Face hub"),
     ("src/evalset/pull.rs", "fetches the official data of OwlEval"),
 ];
 
@@ -151,14 +159,11 @@ fn imports_run_one_way() {
 }
 
 #[test]
-fn every_room_of_the_table_exists_and_uses_rooms_of_the_table() {
-    let found: BTreeSet<String> =
-        sources().iter().filter_map(|source| room_of(&source.path).map(str::to_owned)).collect();
-    let table: BTreeSet<String> = ROOMS.iter().map(|(room, _)| (*room).to_owned()).collect();
-    assert_eq!(found, table);
+fn a_room_of_the_table_uses_rooms_of_the_table() {
+    let table: BTreeSet<&str> = ROOMS.iter().map(|(room, _)| *room).collect();
     for (room, uses) in ROOMS {
         for used in uses {
-            assert!(table.contains(*used), "`{room}` may use `{used}`, which is no room");
+            assert!(table.contains(used), "`{room}` may use `{used}`, which is no room");
         }
     }
 }
@@ -209,7 +214,7 @@ fn an_import_that_runs_the_wrong_way_is_named_with_file_and_line() {
 fn a_file_of_more_than_400_lines_has_a_reason() {
     let mut long = String::new();
     for source in sources() {
-        let lines = source.text.lines().count();
+        let lines = lines_of_code(&source);
         let has_reason = LONG_FOR_A_REASON.iter().any(|(path, _)| *path == source.path);
         if lines > LONG && !has_reason {
             let _ = writeln!(long, "{}: {lines} lines", source.path);
@@ -217,6 +222,15 @@ fn a_file_of_more_than_400_lines_has_a_reason() {
         assert!(!has_reason || lines > LONG, "{} has become short: take it from the list", source.path);
     }
     assert!(long.is_empty(), "more than {LONG} lines and no reason given:\n{long}");
+}
+
+/// Lines up to the unit tests at the end; none for a file that is tests alone.
+fn lines_of_code(source: &Source) -> usize {
+    let name = source.path.rsplit('/').next().unwrap_or_default();
+    if name.ends_with("tests.rs") || source.path.contains("/tests/") {
+        return 0;
+    }
+    source.text.lines().take_while(|line| *line != "#[cfg(test)]").count()
 }
 
 #[test]
