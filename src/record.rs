@@ -4,8 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{BackendInfo, Decoding, FailureKind, FinishReason, TemplateId};
-use crate::evalset::Subset;
+use crate::backend::FailureKind;
+/// The plain types of a backend that rows repeat.
+pub use crate::backend::{BackendInfo, Decoding, FinishReason, TemplateId};
+use crate::evalset::{Selection, Subset};
 
 /// A row of `answers.jsonl`: OwlEval's five fields and what a run knows about the answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -191,6 +193,17 @@ pub struct SelectionId {
     pub limit: Option<usize>,
     /// `I/N`.
     pub shard: Option<String>,
+}
+
+impl From<&Selection> for SelectionId {
+    fn from(selection: &Selection) -> Self {
+        Self {
+            subset: selection.subset,
+            abilities: selection.abilities.clone(),
+            limit: selection.limit,
+            shard: selection.shard.map(|shard| shard.to_string()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 
 use super::{Past, Plan};
-use crate::backend::{BackendError, Reply};
-use crate::error::Result;
-use crate::evalset::{Conversation, ImageBytes, Item};
+use crate::backend::{BackendError, FailureKind, Reply};
+use crate::error::{Error, Result};
+use crate::evalset::{Conversation, ImageBytes, Item, Selected};
 use crate::record::{AnswerRow, FailureRow, FailureRowKind};
 
 /// A conversation on its way. It is either waiting or in flight with one turn, never both.
 pub(super) struct Course<'a> {
     pub(super) item: &'a Item,
-    /// By turn: the assistant's part of the history, as far as it is known.
+    /// By turn: the model's own answer, where it is the history and is known.
     said: Vec<Option<String>>,
-    /// By turn: answered, failed in this call, or blocked in this call.
+    /// By turn: not selected, answered, failed in this call, or blocked in this call.
     is_settled: Vec<bool>,
     /// Whether a failed turn takes the later ones with it.
     is_own_history: bool,
@@ -23,18 +23,19 @@ pub(super) struct Course<'a> {
 
 impl<'a> Course<'a> {
     /// A conversation of which the folder may hold answers already (by question id).
-    pub(super) fn new(item: &'a Item, past: &Past, answers: &HashMap<u64, &str>) -> Self {
-        let is_settled = item.turns.iter().map(|turn| answers.contains_key(&turn.question_id)).collect();
-        let said = item
+    pub(super) fn new(selected: &'a Selected, past: &Past, answers: &HashMap<u64, &str>) -> Self {
+        let item = &selected.item;
+        let is_own_history = past.is_own();
+        let asked = selected.asked(is_own_history);
+        let is_settled = item
             .turns
             .iter()
-            .map(|turn| match past {
-                Past::Own => answers.get(&turn.question_id).map(|text| (*text).to_owned()),
-                Past::Published { answers, .. } => answers.get(&turn.question_id).cloned(),
-                Past::None => None,
-            })
+            .enumerate()
+            .map(|(index, turn)| !asked.contains(&index) || answers.contains_key(&turn.question_id))
             .collect();
-        Self { item, said, is_settled, is_own_history: *past == Past::Own, images: None }
+        let own = |id: &u64| answers.get(id).filter(|_| is_own_history).map(|text| (*text).to_owned());
+        let said = item.turns.iter().map(|turn| own(&turn.question_id)).collect();
+        Self { item, said, is_settled, is_own_history, images: None }
     }
 
     /// The first turn that is not settled.
@@ -45,17 +46,28 @@ impl<'a> Course<'a> {
     /// What the model is asked at a turn.
     ///
     /// # Errors
-    /// Where a picture cannot be read, or an earlier answer is missing that the history needs.
-    pub(super) fn conversation(&mut self, plan: Plan<'_>, turn: usize) -> Result<Conversation> {
+    /// `Input` where a picture cannot be read, or an earlier answer is missing that the history needs: the question's
+    /// own failure.
+    pub(super) fn conversation(&mut self, plan: Plan<'_>, turn: usize) -> Result<Conversation, BackendError> {
         let images = match &self.images {
             Some(images) => images,
-            None => self.images.insert(super::conversation::read_images(plan.evalset, self.item)?),
+            None => self.images.insert(plan.evalset.pictures(self.item).map_err(|error| cannot_ask(error.into()))?),
         };
-        let history = match plan.past {
-            Past::None => None,
-            Past::Own | Past::Published { .. } => Some(self.said.as_slice()),
-        };
-        super::conversation(self.item, turn, images, history)
+        let mut earlier = Vec::new();
+        if !matches!(plan.past, Past::None) {
+            for (turn, said) in self.item.turns.iter().zip(&self.said).take(turn) {
+                let answer = match (plan.past.published_answer(turn.question_id), said) {
+                    (Some(published), _) => published?,
+                    (None, Some(own)) => own.as_str(),
+                    (None, None) => {
+                        let message = format!("question {}, an earlier turn, has no answer", turn.question_id);
+                        return Err(cannot_ask(Error::failed(message)));
+                    }
+                };
+                earlier.push((turn.question.as_str(), answer));
+            }
+        }
+        Conversation::new(self.item, turn, images, &earlier).map_err(cannot_ask)
     }
 
     /// Takes a reply in; gives the row to write.
@@ -108,6 +120,11 @@ impl<'a> Course<'a> {
         }
         rows
     }
+}
+
+/// A question that cannot be put together is a failure of its own and stops nothing else.
+fn cannot_ask(error: Error) -> BackendError {
+    BackendError { kind: FailureKind::Input, message: error.lines().join(": "), attempts: 0 }
 }
 
 /// Now, in UTC, RFC 3339, to the millisecond.

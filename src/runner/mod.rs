@@ -10,7 +10,6 @@
 //!   recorded as blocked. Failed and blocked questions are asked again by the next call.
 //! - A fatal failure (wrong key, quota used up) ends the asking; what is in flight is still waited for.
 
-mod conversation;
 mod course;
 pub mod history;
 pub mod stop;
@@ -23,20 +22,22 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use crate::backend::{Backend, BackendError, Decoding, FailureKind, Reply};
 use crate::error::Result;
-use crate::evalset::EvalSet;
+use crate::evalset::{EvalSet, Selected};
 use crate::record::{AnswerRow, FailureRow};
 use crate::store::RunFolder;
 
-pub use conversation::conversation;
 use course::Course;
+pub use course::now;
 pub use history::Past;
 use stop::{Stop, StopLevel};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan<'a> {
-    /// The questions to ask: the evalset after its selection.
+    /// Where the pictures come from.
     pub evalset: &'a EvalSet,
+    /// The conversations to ask, and which of their turns.
+    pub selected: &'a [Selected],
     pub decoding: &'a Decoding,
     pub past: &'a Past,
 }
@@ -98,14 +99,13 @@ pub async fn run(
     observe: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome> {
     let began = Instant::now();
-    let questions: usize = plan.evalset.items.iter().map(|item| item.turns.len()).sum();
+    let questions: usize = plan.selected.iter().map(|one| one.asked(plan.past.is_own()).len()).sum();
     let answers: HashMap<u64, &str> =
         folder.answers().iter().map(|row| (row.question_id, row.answer.as_str())).collect();
     let mut waiting: VecDeque<Course<'_>> = plan
-        .evalset
-        .items
+        .selected
         .iter()
-        .map(|item| Course::new(item, plan.past, &answers))
+        .map(|selected| Course::new(selected, plan.past, &answers))
         .filter(|course| course.next_turn().is_some())
         .collect();
     observe(Event::Begun { questions, answered: folder.answers().len() });
@@ -150,30 +150,38 @@ pub async fn run(
             in_flight.push(ask(plan, backend, course, turn));
         }
         // What was just added starts when it is first looked at: before the disk is waited for, not after.
-        take_ready(&mut in_flight, &mut finished, limit);
+        if level < StopLevel::Drop {
+            take_ready(&mut in_flight, &mut finished, limit);
+        }
         record(folder, answer_rows, failure_rows, &mut outcome, observe)?;
 
-        if !finished.is_empty() {
-            continue;
-        }
-        if in_flight.is_empty() {
+        if level == StopLevel::Drop || finished.is_empty() && in_flight.is_empty() {
             break;
         }
-        tokio::select! {
-            biased;
-            next = in_flight.next() => {
-                finished.extend(next);
-                take_ready(&mut in_flight, &mut finished, limit);
-            }
-            next = stop.raised_above(level) => {
-                level = next;
-                if level == StopLevel::Drop {
-                    observe(Event::Dropped { questions: &asked });
-                    break;
+        let raised = if finished.is_empty() {
+            tokio::select! {
+                biased;
+                next = in_flight.next() => {
+                    finished.extend(next);
+                    take_ready(&mut in_flight, &mut finished, limit);
+                    None
                 }
-                observe(Event::Finishing { in_flight: in_flight.len() });
+                next = stop.raised_above(level) => Some(next),
+            }
+        } else {
+            // Even where replies always wait already, the user is heard.
+            stop.raised_above(level).now_or_never()
+        };
+        if let Some(next) = raised {
+            level = next;
+            if level == StopLevel::Finish {
+                observe(Event::Finishing { in_flight: asked.len() });
             }
         }
+    }
+    drop(in_flight);
+    if level == StopLevel::Drop && !asked.is_empty() {
+        observe(Event::Dropped { questions: &asked });
     }
 
     let interrupted = level != StopLevel::Go;
@@ -191,15 +199,13 @@ pub async fn run(
     Ok(outcome)
 }
 
-/// Asks one turn. A conversation that cannot be built (a corrupt picture) is that question's failure.
+/// Asks one turn.
 fn ask<'a>(plan: Plan<'a>, backend: &'a dyn Backend, course: Course<'a>, turn: usize) -> BoxFuture<'a, Finished<'a>> {
     async move {
         let mut course = course;
         let result = match course.conversation(plan, turn) {
             Ok(conversation) => backend.reply(&conversation, plan.decoding).await,
-            Err(error) => {
-                Err(BackendError { kind: FailureKind::Input, message: error.lines().join(": "), attempts: 0 })
-            }
+            Err(error) => Err(error),
         };
         Finished { course, turn, result }
     }

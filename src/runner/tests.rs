@@ -1,3 +1,5 @@
+mod stopping;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
@@ -6,8 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::stop::{StopButton, stop_button};
 use super::*;
 use crate::backend::{BackendInfo, FinishReason};
-use crate::evalset::{Conversation, ImageRoot, Item, Part, Role, Subset, Turn};
+use crate::evalset::{Conversation, ImageRoot, Item, Part, Role, Selection, Subset, Turn};
 use crate::record::{Counts, EvalSetId, FailureRowKind, RunManifest, SelectionId};
+use crate::store::quick_folder;
 
 /// Text-only conversations of so many turns each, question ids counting from 1.
 pub(super) fn evalset(turns: &[usize]) -> EvalSet {
@@ -39,6 +42,11 @@ pub(super) fn evalset(turns: &[usize]) -> EvalSet {
         abilities: BTreeMap::new(),
         items,
     }
+}
+
+/// Every turn of every item.
+pub(super) fn all(evalset: &EvalSet) -> Vec<Selected> {
+    Selection::default().pick(evalset).unwrap()
 }
 
 /// All that was said, in one line.
@@ -162,7 +170,8 @@ fn call(folder: &Path, evalset: &EvalSet, past: &Past, fake: &Fake, stop: Stop) 
     let mut events = Vec::new();
     let mut run_folder = open(folder, past);
     let decoding = Decoding::default();
-    let plan = Plan { evalset, decoding: &decoding, past };
+    let selected = all(evalset);
+    let plan = Plan { evalset, selected: &selected, decoding: &decoding, past };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime
         .block_on(run(plan, fake, &mut run_folder, stop, &mut |event| {
@@ -207,7 +216,7 @@ fn counts(folder: &Path) -> Counts {
 
 #[test]
 fn every_question_is_asked_once_with_the_models_own_answers_before_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let fake = Fake { is_slow: true, ..Fake::new(3) };
     let outcome = run_through(folder.path(), &evalset(&[3, 1, 2, 1]), &Past::Own, &fake);
     assert_eq!(outcome.ended, Ended::Complete);
@@ -225,7 +234,7 @@ fn every_question_is_asked_once_with_the_models_own_answers_before_it() {
 #[test]
 fn conversations_are_asked_side_by_side_up_to_the_backends_limit() {
     for limit in [1, 3] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = quick_folder();
         let fake = Fake { is_slow: true, ..Fake::new(limit) };
         run_through(folder.path(), &evalset(&[1; 9]), &Past::Own, &fake);
         assert_eq!(fake.most.load(Ordering::SeqCst), limit);
@@ -235,16 +244,16 @@ fn conversations_are_asked_side_by_side_up_to_the_backends_limit() {
 #[test]
 fn the_answers_do_not_depend_on_how_many_are_asked_at_once() {
     let set = evalset(&[3, 1, 2, 5, 1, 1, 4]);
-    let one = tempfile::tempdir().unwrap();
+    let one = quick_folder();
     run_through(one.path(), &set, &Past::Own, &Fake::new(1));
-    let many = tempfile::tempdir().unwrap();
+    let many = quick_folder();
     run_through(many.path(), &set, &Past::Own, &Fake { is_slow: true, ..Fake::new(4) });
     assert_eq!(on_disk(one.path()), on_disk(many.path()));
 }
 
 #[test]
 fn a_failed_turn_blocks_the_later_ones_of_its_conversation_and_no_other() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let set = evalset(&[3, 2]);
     let fake = Fake::new(2);
     fake.fails.lock().unwrap().insert(2, FailureKind::Transient);
@@ -261,14 +270,14 @@ fn a_failed_turn_blocks_the_later_ones_of_its_conversation_and_no_other() {
     assert_eq!(mended.asked(), [2, 3]);
     assert_eq!(failures(folder.path()), BTreeMap::new());
     assert_eq!(counts(folder.path()), Counts { questions: 5, answered: 5, failed: 0, blocked: 0 });
-    let unhurt = tempfile::tempdir().unwrap();
+    let unhurt = quick_folder();
     run_through(unhurt.path(), &set, &Past::Own, &Fake::new(1));
     assert_eq!(on_disk(folder.path()), on_disk(unhurt.path()));
 }
 
 #[test]
 fn a_question_that_fails_again_stands_once_among_the_failures() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let set = evalset(&[2]);
     for _ in 0..3 {
         let fake = Fake::new(1);
@@ -281,13 +290,15 @@ fn a_question_that_fails_again_stands_once_among_the_failures() {
 #[test]
 fn with_a_history_that_is_not_its_own_a_failed_turn_blocks_nothing() {
     let set = evalset(&[3]);
-    let answers = (1..=3).map(|id| (id, format!("published {id}"))).collect();
-    let published = Past::Published { file: "f.jsonl".to_owned(), sha256: "2".repeat(64), answers };
+    let file = quick_folder();
+    let rows: String = (1..=3).map(|id| format!("{{\"question_id\":{id},\"answer\":\"published {id}\"}}\n")).collect();
+    std::fs::write(file.path().join("answers.jsonl"), rows).unwrap();
+    let published = Past::published(file.path(), &all(&set)).unwrap();
     for (past, last) in [
         (published, "H:question 1?|A:published 1|H:question 2?|A:published 2|H:question 3?"),
         (Past::None, "H:question 3?"),
     ] {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = quick_folder();
         let fake = Fake::new(1);
         fake.fails.lock().unwrap().insert(2, FailureKind::Input);
         run_through(folder.path(), &set, &past, &fake);
@@ -298,86 +309,8 @@ fn with_a_history_that_is_not_its_own_a_failed_turn_blocks_nothing() {
 }
 
 #[test]
-fn a_fatal_failure_ends_the_asking() {
-    let folder = tempfile::tempdir().unwrap();
-    let fake = Fake::new(1);
-    fake.fails.lock().unwrap().insert(2, FailureKind::Fatal);
-    let set = evalset(&[1; 5]);
-    let (outcome, events) = call(folder.path(), &set, &Past::Own, &fake, stop_button().1);
-    assert_eq!(outcome.ended, Ended::GivenUp { message: "it failed".to_owned() });
-    assert!(events.contains(&"given up: it failed".to_owned()), "{events:?}");
-    assert_eq!(fake.asked(), [1, 2]);
-    assert_eq!(counts(folder.path()), Counts { questions: 5, answered: 1, failed: 1, blocked: 0 });
-    let manifest = crate::store::run_folder::read_manifest(folder.path()).unwrap();
-    assert_eq!(manifest.finished_at, None);
-}
-
-#[test]
-fn the_first_wish_to_stop_finishes_what_is_in_flight_and_the_next_call_carries_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let set = evalset(&[2; 4]);
-    let (button, stop) = stop_button();
-    let fake = Fake { stop: Some((2, button)), is_slow: true, ..Fake::new(2) };
-    let (outcome, events) = call(folder.path(), &set, &Past::Own, &fake, stop);
-    assert_eq!(outcome.ended, Ended::Interrupted { dropped: Vec::new() });
-    assert!(events.contains(&"finishing 2".to_owned()), "{events:?}");
-    assert_eq!(on_disk(folder.path()).len(), 2);
-    assert_eq!(counts(folder.path()).answered, 2);
-
-    let rest = Fake::new(2);
-    assert_eq!(run_through(folder.path(), &set, &Past::Own, &rest).ended, Ended::Complete);
-    assert_eq!(rest.asked().len(), 6, "what was answered is not asked again");
-    let unhurt = tempfile::tempdir().unwrap();
-    run_through(unhurt.path(), &set, &Past::Own, &Fake::new(1));
-    assert_eq!(on_disk(folder.path()), on_disk(unhurt.path()));
-}
-
-#[test]
-fn the_second_wish_to_stop_drops_what_is_in_flight_and_names_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let (button, stop) = stop_button();
-    // Pressed at the first and at the second question.
-    let fake = Fake { stop: Some((1, button)), hangs: true, ..Fake::new(2) };
-    let (outcome, events) = call(folder.path(), &evalset(&[1; 4]), &Past::Own, &fake, stop);
-    assert_eq!(outcome.ended, Ended::Interrupted { dropped: vec![1, 2] });
-    assert_eq!(events.last().unwrap(), "dropped [1, 2]");
-    assert_eq!(on_disk(folder.path()).len(), 0);
-    assert_eq!(failures(folder.path()).len(), 0);
-}
-
-#[test]
-fn a_finished_run_asks_nothing_and_its_files_stay_as_they_are() {
-    let folder = tempfile::tempdir().unwrap();
-    let set = evalset(&[2, 1]);
-    run_through(folder.path(), &set, &Past::Own, &Fake::new(2));
-    let files = ["run.json", "answers.jsonl", "failures.jsonl"].map(|name| folder.path().join(name));
-    let before = files.each_ref().map(|path| std::fs::read(path).unwrap());
-    let again = Fake::new(2);
-    let outcome = run_through(folder.path(), &set, &Past::Own, &again);
-    assert_eq!((outcome.ended, outcome.answered), (Ended::Complete, 0));
-    assert_eq!(again.asked(), [] as [u64; 0]);
-    assert_eq!(files.map(|path| std::fs::read(path).unwrap()), before);
-}
-
-#[test]
-fn an_answers_file_cut_at_any_byte_is_completed_to_the_same_answers() {
-    let set = evalset(&[3, 1, 2]);
-    let whole = tempfile::tempdir().unwrap();
-    run_through(whole.path(), &set, &Past::Own, &Fake::new(2));
-    let expected = on_disk(whole.path());
-    let bytes = std::fs::read(whole.path().join("answers.jsonl")).unwrap();
-    for cut in (0..=bytes.len()).step_by(7) {
-        let folder = tempfile::tempdir().unwrap();
-        drop(open(folder.path(), &Past::Own));
-        std::fs::write(folder.path().join("answers.jsonl"), &bytes[..cut]).unwrap();
-        run_through(folder.path(), &set, &Past::Own, &Fake::new(2));
-        assert_eq!(on_disk(folder.path()), expected, "cut at {cut}");
-    }
-}
-
-#[test]
 fn a_picture_that_cannot_be_read_fails_its_own_conversation_only() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let mut set = evalset(&[2, 1]);
     set.items[0].images = vec!["missing.png".to_owned()];
     assert_eq!(run_through(folder.path(), &set, &Past::Own, &Fake::new(1)).ended, Ended::Complete);
@@ -404,14 +337,35 @@ fn an_empty_answer_is_an_answer() {
             self.0.reply(conversation, decoding).map(|reply| Ok(Reply { text: String::new(), ..reply? })).boxed()
         }
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let set = evalset(&[2]);
     let decoding = Decoding::default();
-    let plan = Plan { evalset: &set, decoding: &decoding, past: &Past::Own };
+    let selected = all(&set);
+    let plan = Plan { evalset: &set, selected: &selected, decoding: &decoding, past: &Past::Own };
     let silent = Silent(Fake::new(1));
     let mut run_folder = open(folder.path(), &Past::Own);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(run(plan, &silent, &mut run_folder, stop_button().1, &mut |_| {})).unwrap();
     assert_eq!((outcome.ended, outcome.answered), (Ended::Complete, 2));
     assert_eq!(silent.0.transcripts.lock().unwrap()[1], "H:question 1?|A:|H:question 2?");
+}
+
+#[test]
+fn a_selection_asks_the_turns_that_its_history_needs_and_no_others() {
+    let mut set = evalset(&[3]);
+    set.abilities = BTreeMap::from([("a".to_owned(), String::new()), ("c".to_owned(), String::new())]);
+    set.items[0].turns[1].abilities = vec!["c".to_owned()];
+    let selected = Selection { abilities: vec!["c".to_owned()], ..Selection::default() }.pick(&set).unwrap();
+    for (past, expected) in [(Past::Own, vec![1, 2]), (Past::None, vec![2])] {
+        let folder = quick_folder();
+        let mut run_folder = open(folder.path(), &past);
+        let fake = Fake::new(1);
+        let decoding = Decoding::default();
+        let plan = Plan { evalset: &set, selected: &selected, decoding: &decoding, past: &past };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let outcome = runtime.block_on(run(plan, &fake, &mut run_folder, stop_button().1, &mut |_| {})).unwrap();
+        assert_eq!(outcome.ended, Ended::Complete);
+        assert_eq!(fake.asked(), expected);
+        assert_eq!(run_folder.manifest().counts.questions, expected.len());
+    }
 }

@@ -198,6 +198,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::store::quick_folder;
 
     #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
     struct Row {
@@ -228,14 +229,14 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
         #[test]
         fn a_journal_cut_at_any_byte_reopens_as_a_prefix_and_can_be_appended_to(
             texts in prop::collection::vec(any::<String>(), 1..6),
             cut in any::<prop::sample::Index>(),
         ) {
-            let folder = tempfile::tempdir().unwrap();
+            let folder = quick_folder();
             let path = folder.path().join("rows.jsonl");
             let rows: Vec<Row> = texts.iter().enumerate().map(|(id, text)| row(id as u64, text)).collect();
             open(&path).journal.append(&rows).unwrap();

@@ -7,3 +7,10 @@ pub mod run_folder;
 
 pub use journal::Journal;
 pub use run_folder::RunFolder;
+
+/// A folder for tests that sync often: in memory where the system has such a place, since a sync of a busy disk takes
+/// long and proves nothing here.
+#[cfg(test)]
+pub(crate) fn quick_folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a temporary folder")
+}

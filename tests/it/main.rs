@@ -1,9 +1,11 @@
 //! The one integration-test binary: candle is linked once.
 
+mod architecture;
 mod evalset_pull;
 mod hub;
 mod owleval_data;
 mod parity;
 mod parity_preprocess;
 mod parity_tokenizer;
+mod run_process;
 mod weights;

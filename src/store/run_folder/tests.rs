@@ -1,6 +1,6 @@
 use super::*;
-use crate::backend::{BackendInfo, Decoding, FinishReason, TemplateId};
-use crate::record::{EvalSetId, History, SelectionId};
+use crate::record::{BackendInfo, Decoding, EvalSetId, FinishReason, History, SelectionId, TemplateId};
+use crate::store::quick_folder;
 
 fn manifest() -> RunManifest {
     let backend = BackendInfo {
@@ -46,7 +46,7 @@ fn keys(value: &serde_json::Value) -> Vec<&str> {
 
 #[test]
 fn the_manifest_has_the_fields_that_were_promised() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let path = folder.path().join("runs/owl-mini-mini");
     let mut run = RunFolder::create_or_resume(&path, manifest()).unwrap();
     run.begin(2).unwrap();
@@ -102,7 +102,7 @@ fn the_manifest_has_the_fields_that_were_promised() {
 
 #[test]
 fn the_same_manifest_carries_on_and_keeps_when_the_run_began() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let mut run = RunFolder::create_or_resume(folder.path(), manifest()).unwrap();
     assert!(!run.is_carried_on());
     run.record_answers(vec![answer(1)]).unwrap();
@@ -117,7 +117,7 @@ fn the_same_manifest_carries_on_and_keeps_when_the_run_began() {
 
 #[test]
 fn another_run_is_refused_field_by_field_and_nothing_is_changed() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     drop(RunFolder::create_or_resume(folder.path(), manifest()).unwrap());
     let before = std::fs::read(folder.path().join("run.json")).unwrap();
     let change: [(&str, fn(&mut RunManifest)); 10] = [
@@ -152,14 +152,14 @@ fn names_of_files_and_times_do_not_make_another_run() {
         history: History::Published { file: file.to_owned(), sha256: "e".repeat(64) },
         ..manifest()
     };
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     drop(RunFolder::create_or_resume(folder.path(), published("here.jsonl")).unwrap());
     RunFolder::create_or_resume(folder.path(), published("there.jsonl")).unwrap();
 }
 
 #[test]
 fn a_question_never_stands_in_both_journals_once_the_run_has_ended() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let mut run = RunFolder::create_or_resume(folder.path(), manifest()).unwrap();
     let transient = |id, message| failure(id, FailureRowKind::Transient, message);
     run.record_failures(vec![transient(1, "first"), transient(2, "first"), transient(3, "first")]).unwrap();
@@ -183,7 +183,7 @@ fn a_question_never_stands_in_both_journals_once_the_run_has_ended() {
 
 #[test]
 fn a_kill_between_an_answer_and_the_end_leaves_no_stale_failure_at_the_next_opening() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let mut run = RunFolder::create_or_resume(folder.path(), manifest()).unwrap();
     run.record_failures(vec![failure(1, FailureRowKind::Transient, "busy")]).unwrap();
     run.record_answers(vec![answer(1)]).unwrap();
@@ -195,7 +195,7 @@ fn a_kill_between_an_answer_and_the_end_leaves_no_stale_failure_at_the_next_open
 
 #[test]
 fn a_finished_folder_is_left_as_it_is() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let mut run = RunFolder::create_or_resume(folder.path(), manifest()).unwrap();
     run.record_answers(vec![answer(1)]).unwrap();
     run.finish(1, Some("2026-01-01T00:00:02Z".to_owned())).unwrap();
@@ -208,7 +208,7 @@ fn a_finished_folder_is_left_as_it_is() {
 
 #[test]
 fn a_second_process_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let _first = RunFolder::create_or_resume(folder.path(), manifest()).unwrap();
     let error = RunFolder::create_or_resume(folder.path(), manifest()).unwrap_err();
     assert!(error.to_string().contains("another owleval is writing here"), "{error}");
@@ -216,7 +216,7 @@ fn a_second_process_is_refused() {
 
 #[test]
 fn a_folder_of_other_files_is_refused_and_nothing_is_put_into_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     std::fs::write(folder.path().join("thesis.tex"), "x").unwrap();
     let error = RunFolder::create_or_resume(folder.path(), manifest()).unwrap_err();
     assert!(error.to_string().contains("it holds thesis.tex and no run.json"), "{error}");
@@ -225,7 +225,7 @@ fn a_folder_of_other_files_is_refused_and_nothing_is_put_into_it() {
 
 #[test]
 fn a_folder_whose_creation_was_killed_is_begun_again() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     std::fs::write(folder.path().join("answers.jsonl"), "").unwrap();
     std::fs::write(folder.path().join(".run.json.x1y2.part"), "{\"sch").unwrap();
     RunFolder::create_or_resume(folder.path(), manifest()).unwrap();
@@ -237,7 +237,7 @@ fn a_folder_whose_creation_was_killed_is_begun_again() {
 
 #[test]
 fn a_manifest_of_a_later_schema_is_refused_by_name() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     std::fs::write(folder.path().join("run.json"), "{\"schema\": \"owleval-run/9\"}").unwrap();
     let error = RunFolder::create_or_resume(folder.path(), manifest()).unwrap_err();
     assert!(error.to_string().contains("owleval-run/9"), "{error}");
@@ -246,7 +246,7 @@ fn a_manifest_of_a_later_schema_is_refused_by_name() {
 
 #[test]
 fn a_question_answered_twice_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     let mut run = RunFolder::create_or_resume(folder.path(), manifest()).unwrap();
     run.record_answers(vec![answer(1), answer(1)]).unwrap();
     drop(run);

@@ -294,7 +294,11 @@ impl Attention {
         for query in 0..queries {
             let row = query * stride..query * stride + dim;
             let dot = grad.values[row.clone()].iter().zip(&result.values[row]).map(|(a, b)| a * b).sum();
-            softmax_slope(&mut weights[query * keys..(query + 1) * keys], &slope[query * keys..(query + 1) * keys], dot);
+            softmax_slope(
+                &mut weights[query * keys..(query + 1) * keys],
+                &slope[query * keys..(query + 1) * keys],
+                dot,
+            );
         }
         let scale = self.pattern.scale();
         unsafe {
