@@ -155,7 +155,7 @@ fn look_at(images: &ImageRoot, name: &str) -> Result<ImageFacts, ImageProblem> {
 /// The true format, where the name ends as another one's.
 fn extension_of_another_format(name: &str, facts: ImageFacts) -> Option<&'static str> {
     let said = ::image::ImageFormat::from_path(name).ok()?;
-    (said != facts.format).then(|| match facts.format {
+    (said != facts.format).then_some(match facts.format {
         ::image::ImageFormat::Png => "PNG",
         ::image::ImageFormat::Jpeg => "JPEG",
         ::image::ImageFormat::Gif => "GIF",
