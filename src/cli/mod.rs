@@ -1,5 +1,7 @@
 //! One file a command.
 
+pub mod endpoint;
+
 use std::process::ExitCode;
 
 pub fn main() -> ExitCode {

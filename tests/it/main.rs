@@ -1,1 +1,4 @@
 //! The one integration-test binary: candle is linked once.
+
+mod endpoint;
+mod published;
