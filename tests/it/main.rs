@@ -1,11 +1,13 @@
 //! The one integration-test binary: candle is linked once.
 
 mod architecture;
+mod endpoint;
 mod evalset_pull;
 mod hub;
 mod owleval_data;
 mod parity;
 mod parity_preprocess;
 mod parity_tokenizer;
+mod published;
 mod run_process;
 mod weights;

@@ -155,11 +155,11 @@ impl ChatClient {
                 Verdict::Fail(kind) => return Err(fail(kind)),
                 Verdict::Fatal(_) => return Err(fail(FailureKind::Fatal)),
                 Verdict::Retry { after } => {
+                    if let Some(after) = after {
+                        self.pace.pause(self.retry.wait(Duration::ZERO, Some(after)));
+                    }
                     let Some(own) = waits.next() else { return Err(fail(FailureKind::Transient)) };
                     let wait = self.retry.wait(own, after);
-                    if after.is_some() {
-                        self.pace.pause(wait);
-                    }
                     tracing::warn!(attempt = attempts, wait_ms = wait.as_millis() as u64, "{}", setback.message);
                     tokio::time::sleep(wait).await;
                 }
