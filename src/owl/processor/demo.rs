@@ -85,7 +85,7 @@ pub fn post_process_output(text: &str) -> String {
 pub fn post_process_code(text: &str) -> String {
     const FENCE: &str = "\n```";
     let parts: Vec<&str> = text.split(FENCE).collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return text.to_owned();
     }
     let parts = parts
