@@ -1,13 +1,12 @@
 //! Which backend the options of a command ask for.
 
-use std::time::Duration;
-
 use super::Console;
 use super::run_options::RunArguments;
 use crate::backend::Backend;
-use crate::backend::http::{HttpBackend, HttpConfig, Vision};
+use crate::backend::http::HttpBackend;
+use crate::backend::local::{DeviceChoice, DtypeChoice, LocalBackend, LocalOptions};
 use crate::backend::published::PublishedAnswers;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::owl::processor::template::Template;
 
 /// The model where the user names none.
@@ -23,48 +22,28 @@ pub fn open(arguments: &RunArguments, console: &Console) -> Result<Box<dyn Backe
         console.note(&format!("{} answers of {}", published.answers().len(), published.model_id()));
         return Ok(Box::new(published));
     }
-    if arguments.endpoint.endpoint.is_some() {
-        return Ok(Box::new(HttpBackend::new(&http_config(arguments)?)?));
+    if let Some(config) = arguments.endpoint.config(arguments.model.model.as_deref())? {
+        return Ok(Box::new(HttpBackend::new(&config)?));
     }
-    built_in(arguments, console)
+    Ok(Box::new(LocalBackend::open(&local_options(arguments))?))
 }
 
-/// The template of the built-in model.
+/// The template that the built-in model will be asked in; nothing is fetched for it.
+///
+/// # Errors
+/// For a model or template that is not there.
 pub fn template(arguments: &RunArguments) -> Result<Template> {
-    let default = match model_name(arguments) {
-        DEFAULT_MODEL => "mini",
-        _ => "readme",
-    };
-    Template::load(arguments.model.template.as_deref().unwrap_or(default))
+    local_options(arguments).template()
 }
 
-fn model_name(arguments: &RunArguments) -> &str {
-    arguments.model.model.as_deref().unwrap_or(DEFAULT_MODEL)
-}
-
-fn http_config(arguments: &RunArguments) -> Result<HttpConfig> {
-    let options = &arguments.endpoint;
-    let (Some(address), Some(model)) = (&options.endpoint, &arguments.model.model) else {
-        return Err(Error::input("an endpoint needs the name of a model").remedy("give it with --model"));
-    };
-    let mut config = HttpConfig::new(address.as_str(), model.as_str());
-    config.api_key_env = options.api_key_env.clone();
-    config.concurrency = usize::try_from(options.concurrency).unwrap_or(usize::MAX);
-    config.requests_per_minute = options.requests_per_minute;
-    config.tokens_per_minute = options.tokens_per_minute;
-    config.total_timeout = Duration::from_secs(options.timeout);
-    config.read_timeout = config.total_timeout;
-    config.retry.max_attempts = options.attempts;
-    if options.no_vision {
-        config.vision = Vision::No;
+fn local_options(arguments: &RunArguments) -> LocalOptions {
+    let options = &arguments.model;
+    LocalOptions {
+        model: options.model.clone().unwrap_or_else(|| DEFAULT_MODEL.to_owned()),
+        lora: options.lora.clone(),
+        template: options.template.clone(),
+        device: options.device.unwrap_or(DeviceChoice::Auto),
+        dtype: options.dtype.unwrap_or(DtypeChoice::Auto),
+        batch: options.batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX)),
     }
-    Ok(config)
-}
-
-// THE ONE PLACE where the built-in model is to be opened:
-//     let options = LocalOptions { model: model_name(arguments), lora, template, device, dtype, batch, … };
-//     Ok(Box::new(crate::backend::local::LocalBackend::open(&options)?))
-fn built_in(arguments: &RunArguments, _console: &Console) -> Result<Box<dyn Backend>> {
-    Err(Error::input(format!("the model {} cannot be opened: the built-in model is missing", model_name(arguments)))
-        .remedy("use --endpoint URL --model NAME, or --answers FILE"))
 }
