@@ -95,10 +95,14 @@ fn load(arguments: &BenchArgs) -> Result<(Owl, String, Option<Quantization>, DTy
 
 fn table(report: &Report) -> String {
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(["what", "measured", "share of the ceiling"]);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(["what", "measured", "share of the ceiling"]);
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     let ceilings = &report.ceilings;
-    table.add_row(["memory read".to_owned(), format!("{:.1} GB/s", ceilings.read_bytes_per_second / 1e9), String::new()]);
+    table.add_row([
+        "memory read".to_owned(),
+        format!("{:.1} GB/s", ceilings.read_bytes_per_second / 1e9),
+        String::new(),
+    ]);
     table.add_row(["f32 product".to_owned(), format!("{:.0} GFLOP/s", ceilings.product_flops / 1e9), String::new()]);
     table.add_row([
         "vision and abstractor".to_owned(),
@@ -118,11 +122,7 @@ fn table(report: &Report) -> String {
         ]);
     }
     let first = report.first_token;
-    table.add_row([
-        "first token, first question".to_owned(),
-        format!("{:.3} s", first.first_question),
-        String::new(),
-    ]);
+    table.add_row(["first token, first question".to_owned(), format!("{:.3} s", first.first_question), String::new()]);
     table.add_row([
         "first token, second question".to_owned(),
         format!("{:.3} s", first.second_question),

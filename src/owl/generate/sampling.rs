@@ -100,10 +100,10 @@ fn forbid_repeated_ngrams(logits: &mut [f32], history: &[u32], n: usize) {
     }
     let ending = &history[history.len() + 1 - n..];
     for ngram in history.windows(n) {
-        if ngram[..n - 1] == *ending {
-            if let Some(logit) = logits.get_mut(ngram[n - 1] as usize) {
-                *logit = f32::NEG_INFINITY;
-            }
+        if ngram[..n - 1] == *ending
+            && let Some(logit) = logits.get_mut(ngram[n - 1] as usize)
+        {
+            *logit = f32::NEG_INFINITY;
         }
     }
 }

@@ -18,10 +18,11 @@ use super::training::{ANSWER_SEPARATOR, QUESTION_SEPARATOR};
 use super::{IMAGE_PLACEHOLDER, IMAGE_SLOT, demo};
 
 /// The templates that come with the program, by name.
-const BUILT_IN: [(&str, &str); 3] = [
+const BUILT_IN: [(&str, &str); 4] = [
     ("readme", include_str!("../../../templates/readme.toml")),
     ("demo", include_str!("../../../templates/demo.toml")),
     ("mini", include_str!("../../../templates/mini.toml")),
+    ("plain", include_str!("../../../templates/plain.toml")),
 ];
 
 /// Who speaks.

@@ -64,7 +64,7 @@ impl Encoding {
     pub(super) fn bytes_of(&self, shape: &[usize]) -> Option<usize> {
         let elements = shape.iter().try_fold(1usize, |product, dimension| product.checked_mul(*dimension))?;
         let (block, width) = self.block();
-        if width == 0 || shape.last().unwrap_or(&1) % block != 0 {
+        if width == 0 || !shape.last().unwrap_or(&1).is_multiple_of(block) {
             return None;
         }
         (elements / block).checked_mul(width)

@@ -120,7 +120,8 @@ fn another_run_is_refused_field_by_field_and_nothing_is_changed() {
     let folder = quick_folder();
     drop(RunFolder::create_or_resume(folder.path(), manifest()).unwrap());
     let before = std::fs::read(folder.path().join("run.json")).unwrap();
-    let change: [(&str, fn(&mut RunManifest)); 10] = [
+    type Change = fn(&mut RunManifest);
+    let change: [(&str, Change); 10] = [
         ("model.id: folder owl-mini, now other", |m| m.model.id = "other".to_owned()),
         ("model.sha256: folder aaaaaaaaaaaa…, now ffffffffffff…", |m| m.model.sha256 = Some("f".repeat(64))),
         ("model.adapter: folder none, now {\"sha256\":\"x\"}", |m| {

@@ -28,13 +28,13 @@ fn batch(fixture: &Fixture, case: &Value) -> Batch {
     let (mut bearing, mut targets) = (Vec::new(), Vec::new());
     let mut slot = 0;
     for ((ids, labels), &length) in whole("input_ids").iter().zip(whole("labels")).zip(&lengths) {
-        for position in 0..length {
+        for (position, &id) in ids.iter().enumerate().take(length) {
             // The label of a position is the token itself: it is predicted one position earlier.
             if let Some(&target) = labels.get(position + 1).filter(|target| **target >= 0) {
                 bearing.push(rows.len() as u32);
                 targets.push(target as u32);
             }
-            rows.push(match ids[position] {
+            rows.push(match id {
                 id if id < 0 => {
                     slot += 1;
                     Row::Slot(slot)
