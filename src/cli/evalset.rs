@@ -68,20 +68,26 @@ enum Command {
 /// # Errors
 /// Where the evalset cannot be found or used, or the data cannot be fetched.
 pub fn run(args: EvalsetArgs, json: bool) -> Result<u8> {
-    match args.command {
+    let (text, exit_code) = respond(args.command, json)?;
+    print(&text)?;
+    Ok(exit_code)
+}
+
+/// What to print, and the exit code.
+fn respond(command: Command, json: bool) -> Result<(String, u8)> {
+    match command {
         Command::List => list(json),
         Command::Show { evalset, questions } => show(&EvalSet::open(evalset)?, questions, json),
         Command::Check { evalset } => {
             let checked = check(evalset)?;
-            let text = if json { to_json(&serde_json::json!(checked)) } else { render_checked(&checked) };
-            print(&text)?;
-            Ok(u8::from(checked.count(Severity::Error) > 0))
+            let text = if json { to_json(&json!(checked)) } else { render_checked(&checked) };
+            Ok((text, u8::from(checked.count(Severity::Error) > 0)))
         }
         Command::Pull { name: _, from, to } => pull_owleval(from, to, json),
     }
 }
 
-fn list(json: bool) -> Result<u8> {
+fn list(json: bool) -> Result<(String, u8)> {
     let mut rows = Vec::new();
     for name in built_in_names() {
         let evalset = EvalSet::open_source(&Source::BuiltIn(name))?;
@@ -121,16 +127,15 @@ fn list(json: bool) -> Result<u8> {
         }),
     });
     let text = if json { to_json(&json!({ "evalsets": rows })) } else { render_list(&rows) };
-    print(&text)?;
-    Ok(0)
+    Ok((text, 0))
 }
 
-fn show(evalset: &EvalSet, questions: bool, json: bool) -> Result<u8> {
-    print(&if json { to_json(&show_json(evalset, questions)) } else { render_show(evalset, questions) })?;
-    Ok(0)
+fn show(evalset: &EvalSet, questions: bool, json: bool) -> Result<(String, u8)> {
+    let text = if json { to_json(&show_json(evalset, questions)) } else { render_show(evalset, questions) };
+    Ok((text, 0))
 }
 
-fn pull_owleval(from: String, to: Option<PathBuf>, json: bool) -> Result<u8> {
+fn pull_owleval(from: String, to: Option<PathBuf>, json: bool) -> Result<(String, u8)> {
     let folder = match to {
         Some(folder) => folder,
         None => data_home().map(|home| owleval_folder(&home)).ok_or_else(|| {
@@ -163,8 +168,7 @@ fn pull_owleval(from: String, to: Option<PathBuf>, json: bool) -> Result<u8> {
     bar.finish_and_clear();
     let summary = outcome?;
     let text = if json { to_json(&pull_json(&plan, &summary)) } else { render_pull(&plan, &summary) };
-    print(&text)?;
-    Ok(u8::from(!summary.failures.is_empty()))
+    Ok((text, u8::from(!summary.failures.is_empty())))
 }
 
 fn pull_json(plan: &PullPlan, summary: &PullSummary) -> serde_json::Value {
@@ -215,5 +219,60 @@ fn print(text: &str) -> Result<()> {
             Err(Error::failed(format!("cannot write the output: {source}")).source(source))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::FromArgMatches;
+
+    use super::*;
+    use crate::evalset::fixture;
+
+    fn command() -> clap::Command {
+        EvalsetArgs::augment_args(clap::Command::new("evalset"))
+    }
+
+    fn respond_to(arguments: &[&str], json: bool) -> Result<(String, u8)> {
+        let matches = command().try_get_matches_from([&["evalset"], arguments].concat()).expect("known arguments");
+        respond(EvalsetArgs::from_arg_matches(&matches).expect("known arguments").command, json)
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        command().debug_assert();
+        assert!(command().try_get_matches_from(["evalset", "pull", "something-else"]).is_err());
+    }
+
+    #[test]
+    fn a_check_ends_with_0_1_or_2() {
+        let (good, broken) = (fixture::made_up(), fixture::broken());
+        let path = |folder: &tempfile::TempDir| folder.path().display().to_string();
+        assert_eq!(respond_to(&["check", &path(&good)], false).expect("checked").1, 0);
+        let (text, exit_code) = respond_to(&["check", &path(&broken)], true).expect("checked");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(exit_code, 1);
+        assert!(value["defects"].as_array().expect("a list").len() > 20);
+        assert_eq!(value["defects"][0]["severity"], "error");
+        assert_eq!(respond_to(&["check", "no-such-folder"], false).expect_err("refused").exit_code(), 2);
+    }
+
+    #[test]
+    fn the_list_names_the_official_data_whether_it_is_here_or_not() {
+        let (text, exit_code) = respond_to(&["list"], true).expect("a list");
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        let names: Vec<_> = value["evalsets"].as_array().expect("a list").iter().map(|row| &row["name"]).collect();
+        assert_eq!(exit_code, 0);
+        assert!(names.iter().any(|name| *name == OWLEVAL));
+        assert_eq!(names.len(), built_in_names().len() + 1);
+    }
+
+    #[test]
+    fn a_pull_from_no_address_writes_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let target = folder.path().join("data").display().to_string();
+        let error = respond_to(&["pull", "owleval", "--from", "nowhere", "--to", &target], false).expect_err("refused");
+        assert_eq!(error.exit_code(), 2);
+        assert!(!folder.path().join("data").exists());
     }
 }
