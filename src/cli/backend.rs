@@ -1,13 +1,14 @@
-//! Which backend the options of a command ask for.
+//! Which backend the options of `owleval run` ask for.
 
-use std::time::Duration;
+use std::path::Path;
 
 use super::Console;
-use super::run_options::RunArguments;
+use super::run_options::{RunArguments, count};
 use crate::backend::Backend;
-use crate::backend::http::{HttpBackend, HttpConfig, Vision};
+use crate::backend::http::HttpBackend;
+use crate::backend::local::{LocalBackend, LocalOptions};
 use crate::backend::published::PublishedAnswers;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::owl::processor::template::Template;
 
 /// The model where the user names none.
@@ -23,48 +24,37 @@ pub fn open(arguments: &RunArguments, console: &Console) -> Result<Box<dyn Backe
         console.note(&format!("{} answers of {}", published.answers().len(), published.model_id()));
         return Ok(Box::new(published));
     }
-    if arguments.endpoint.endpoint.is_some() {
-        return Ok(Box::new(HttpBackend::new(&http_config(arguments)?)?));
+    if let Some(config) = arguments.endpoint.config(arguments.model.model.as_deref())? {
+        return Ok(Box::new(HttpBackend::new(&config)?));
     }
-    built_in(arguments, console)
+    Ok(Box::new(LocalBackend::open(&local_options(arguments))?))
 }
 
-/// The template of the built-in model.
+/// The options of the built-in model.
+fn local_options(arguments: &RunArguments) -> LocalOptions {
+    let model = &arguments.model;
+    let mut options = LocalOptions::new(model_name(arguments));
+    options.lora = model.lora.clone();
+    options.template = model.template.clone();
+    options.device = model.device.unwrap_or(options.device);
+    options.dtype = model.dtype.unwrap_or(options.dtype);
+    options.batch = model.batch.map(count);
+    options
+}
+
+/// The template of the built-in model, without loading the model: the one that was asked for, else the model's own,
+/// else the reference's.
 pub fn template(arguments: &RunArguments) -> Result<Template> {
-    let default = match model_name(arguments) {
-        DEFAULT_MODEL => "mini",
-        _ => "readme",
-    };
-    Template::load(arguments.model.template.as_deref().unwrap_or(default))
+    let model = model_name(arguments);
+    let own = Path::new(model).join("template.toml");
+    match &arguments.model.template {
+        Some(name) => Template::load(name),
+        None if model == DEFAULT_MODEL => Template::load("mini"),
+        None if own.is_file() => Template::load(&own.to_string_lossy()),
+        None => Template::load("readme"),
+    }
 }
 
 fn model_name(arguments: &RunArguments) -> &str {
     arguments.model.model.as_deref().unwrap_or(DEFAULT_MODEL)
-}
-
-fn http_config(arguments: &RunArguments) -> Result<HttpConfig> {
-    let options = &arguments.endpoint;
-    let (Some(address), Some(model)) = (&options.endpoint, &arguments.model.model) else {
-        return Err(Error::input("an endpoint needs the name of a model").remedy("give it with --model"));
-    };
-    let mut config = HttpConfig::new(address.as_str(), model.as_str());
-    config.api_key_env = options.api_key_env.clone();
-    config.concurrency = usize::try_from(options.concurrency).unwrap_or(usize::MAX);
-    config.requests_per_minute = options.requests_per_minute;
-    config.tokens_per_minute = options.tokens_per_minute;
-    config.total_timeout = Duration::from_secs(options.timeout);
-    config.read_timeout = config.total_timeout;
-    config.retry.max_attempts = options.attempts;
-    if options.no_vision {
-        config.vision = Vision::No;
-    }
-    Ok(config)
-}
-
-// THE ONE PLACE where the built-in model is to be opened:
-//     let options = LocalOptions { model: model_name(arguments), lora, template, device, dtype, batch, … };
-//     Ok(Box::new(crate::backend::local::LocalBackend::open(&options)?))
-fn built_in(arguments: &RunArguments, _console: &Console) -> Result<Box<dyn Backend>> {
-    Err(Error::input(format!("the model {} cannot be opened: the built-in model is missing", model_name(arguments)))
-        .remedy("use --endpoint URL --model NAME, or --answers FILE"))
 }

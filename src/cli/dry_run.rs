@@ -95,7 +95,7 @@ pub fn dry_run(
     }
     let pictures: HashSet<&String> = selected.iter().flat_map(|one| &one.item.images).collect();
     let completion_tokens = answer_tokens.saturating_mul(prompts.len() as u64);
-    let prices = arguments.endpoint.price_prompt.zip(arguments.endpoint.price_completion);
+    let prices = arguments.prices.price_prompt.zip(arguments.prices.price_completion);
     let estimate = arguments.endpoint.endpoint.as_ref().map(|_| Estimate {
         prompt_tokens: tokens,
         completion_tokens,

@@ -24,9 +24,6 @@ enum Command {
     Info {
         /// A folder in the Hugging Face layout, a weight file, or hf:ORG/NAME
         model: String,
-        /// Print one JSON object instead of the tables
-        #[arg(long)]
-        json: bool,
         /// Compute the sha256 of the weights too (reads every byte)
         #[arg(long)]
         sha256: bool,
@@ -65,9 +62,10 @@ enum Command {
     },
 }
 
-pub fn run(args: ModelArgs) -> Result<()> {
+/// Runs the command; `json` prints one object instead of tables.
+pub fn run(args: ModelArgs, json: bool) -> Result<()> {
     match args.command {
-        Command::Info { model, json, sha256 } => info(&model, json, sha256),
+        Command::Info { model, sha256 } => info(&model, json, sha256),
         Command::Pull { model } => {
             let model: hub::Repository = model.parse()?;
             let folder = hub::Hub::from_env()?.pull(&model)?;
@@ -168,7 +166,7 @@ fn files(summary: &Summary) -> Table {
 
 fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
     table
 }
 

@@ -1,11 +1,12 @@
 //! The options of `owleval run`.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::endpoint::EndpointArgs;
 use crate::backend::Decoding;
+use crate::backend::local::{DeviceChoice, DtypeChoice};
 use crate::error::{Error, Result};
 use crate::evalset::{Selected, Selection, Shard, Subset};
 use crate::runner::Past;
@@ -32,7 +33,9 @@ pub struct RunArguments {
     #[command(flatten)]
     pub model: ModelOptions,
     #[command(flatten)]
-    pub endpoint: EndpointOptions,
+    pub endpoint: EndpointArgs,
+    #[command(flatten)]
+    pub prices: PriceOptions,
     #[command(flatten)]
     pub decoding: DecodingOptions,
 
@@ -104,46 +107,22 @@ pub struct ModelOptions {
     #[arg(long, value_name = "NAME-OR-FILE", conflicts_with = "endpoint")]
     pub template: Option<String>,
     /// Where to compute: auto, cpu, cuda:N or metal [default: auto]
-    #[arg(long, value_name = "DEVICE", conflicts_with = "endpoint")]
-    pub device: Option<String>,
+    #[arg(long, value_name = "DEVICE", value_parser = device, conflicts_with = "endpoint")]
+    pub device: Option<DeviceChoice>,
     /// Numbers of the weights: auto, f32, bf16, f16, q8_0 or q4_k [default: auto]
     ///
     /// The last two quantise the language model; vision and abstractor stay as they are.
-    #[arg(long, value_name = "DTYPE", conflicts_with = "endpoint")]
-    pub dtype: Option<String>,
+    #[arg(long, value_name = "DTYPE", value_parser = dtype, conflicts_with = "endpoint")]
+    pub dtype: Option<DtypeChoice>,
     /// Conversations that are decoded together [default: by the model's size]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "endpoint")]
     pub batch: Option<u64>,
 }
 
-/// A server instead of the built-in model.
+/// What a server charges.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Endpoint")]
-pub struct EndpointOptions {
-    /// An OpenAI-compatible server instead of the built-in model; needs --model NAME
-    #[arg(long, value_name = "URL", requires = "model")]
-    pub endpoint: Option<String>,
-    /// The variable that holds the key; the key itself is never written anywhere
-    #[arg(long, value_name = "VAR", default_value = "OPENAI_API_KEY")]
-    pub api_key_env: String,
-    /// Requests in flight at the same time
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=1024))]
-    pub concurrency: u64,
-    /// At most so many requests a minute
-    #[arg(long, value_name = "N")]
-    pub requests_per_minute: Option<NonZeroU32>,
-    /// At most so many tokens a minute, of prompts and answers together
-    #[arg(long, value_name = "N")]
-    pub tokens_per_minute: Option<NonZeroU32>,
-    /// Seconds for one attempt, from connecting to the last byte
-    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..))]
-    pub timeout: u64,
-    /// How often a request is tried in all before its question counts as failed
-    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=100))]
-    pub attempts: u32,
-    /// The server takes no pictures: questions with one fail by themselves, without being sent
-    #[arg(long)]
-    pub no_vision: bool,
+pub struct PriceOptions {
     /// Price of a million prompt tokens, for the estimate of --dry-run
     #[arg(long, value_name = "PRICE", value_parser = not_negative)]
     pub price_prompt: Option<f64>,
@@ -226,15 +205,29 @@ impl QuestionOptions {
     }
 }
 
-fn count(value: u64) -> usize {
+/// A number of things; one too large for this machine is as good as no limit.
+pub(super) fn count(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
 fn shard(text: &str) -> Result<Shard, String> {
-    text.parse::<Shard>().map_err(|error| match error.remedy_text() {
+    text.parse().map_err(in_one_line)
+}
+
+fn device(text: &str) -> Result<DeviceChoice, String> {
+    text.parse().map_err(in_one_line)
+}
+
+fn dtype(text: &str) -> Result<DtypeChoice, String> {
+    text.parse().map_err(in_one_line)
+}
+
+/// An error as the parser of options shows it.
+fn in_one_line(error: Error) -> String {
+    match error.remedy_text() {
         Some(remedy) => format!("{error}: {remedy}"),
         None => error.to_string(),
-    })
+    }
 }
 
 fn number(text: &str) -> Result<f64, String> {
@@ -299,7 +292,8 @@ mod tests {
             (&["--limit", "0"], "0 is not in"),
             (&["--shard", "0/4"], "there is no shard 0 of 4"),
             (&["--shard", "1"], "write I/N"),
-            (&["--endpoint", "http://127.0.0.1:1/v1"], "--model"),
+            (&["--device", "abacus"], "use auto, cpu, cuda:N or metal"),
+            (&["--dtype", "f8"], "use auto, f32"),
             (&["--endpoint", "http://127.0.0.1:1/v1", "--model", "m", "--lora", "x"], "cannot be used with"),
         ] {
             let error = parse(words).unwrap_err();
