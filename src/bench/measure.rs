@@ -34,10 +34,8 @@ pub fn measure(owl: &Owl, options: &Options, tell: &mut dyn FnMut(&str)) -> Resu
     let (picture_ceiling, picture_flops) = time_products(&picture_products(&owl.config), &device, DType::F32)?;
     let prefill = prefill_products(&owl.config, options.prompt);
     let (prefill_ceiling, prefill_flops) = time_products(&prefill, &device, DType::F32)?;
-    let ceilings = Ceilings {
-        read_bytes_per_second: read_bytes_per_second(),
-        product_flops: picture_flops.max(prefill_flops),
-    };
+    let ceilings =
+        Ceilings { read_bytes_per_second: read_bytes_per_second(), product_flops: picture_flops.max(prefill_flops) };
     let parameters = parameters(&owl.config);
 
     tell("vision and abstractor");

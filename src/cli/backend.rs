@@ -1,12 +1,10 @@
-//! Which backend the options of `owleval run` ask for.
-
-use std::path::Path;
+//! Which backend the options of a command ask for.
 
 use super::Console;
-use super::run_options::{RunArguments, count};
+use super::run_options::RunArguments;
 use crate::backend::Backend;
 use crate::backend::http::HttpBackend;
-use crate::backend::local::{LocalBackend, LocalOptions};
+use crate::backend::local::{DeviceChoice, DtypeChoice, LocalBackend, LocalOptions};
 use crate::backend::published::PublishedAnswers;
 use crate::error::Result;
 use crate::owl::processor::template::Template;
@@ -30,31 +28,22 @@ pub fn open(arguments: &RunArguments, console: &Console) -> Result<Box<dyn Backe
     Ok(Box::new(LocalBackend::open(&local_options(arguments))?))
 }
 
-/// The options of the built-in model.
-fn local_options(arguments: &RunArguments) -> LocalOptions {
-    let model = &arguments.model;
-    let mut options = LocalOptions::new(model_name(arguments));
-    options.lora = model.lora.clone();
-    options.template = model.template.clone();
-    options.device = model.device.unwrap_or(options.device);
-    options.dtype = model.dtype.unwrap_or(options.dtype);
-    options.batch = model.batch.map(count);
-    options
-}
-
-/// The template of the built-in model, without loading the model: the one that was asked for, else the model's own,
-/// else the reference's.
+/// The template that the built-in model will be asked in; nothing is fetched for it.
+///
+/// # Errors
+/// For a model or template that is not there.
 pub fn template(arguments: &RunArguments) -> Result<Template> {
-    let model = model_name(arguments);
-    let own = Path::new(model).join("template.toml");
-    match &arguments.model.template {
-        Some(name) => Template::load(name),
-        None if model == DEFAULT_MODEL => Template::load("mini"),
-        None if own.is_file() => Template::load(&own.to_string_lossy()),
-        None => Template::load("readme"),
-    }
+    local_options(arguments).template()
 }
 
-fn model_name(arguments: &RunArguments) -> &str {
-    arguments.model.model.as_deref().unwrap_or(DEFAULT_MODEL)
+fn local_options(arguments: &RunArguments) -> LocalOptions {
+    let options = &arguments.model;
+    LocalOptions {
+        model: options.model.clone().unwrap_or_else(|| DEFAULT_MODEL.to_owned()),
+        lora: options.lora.clone(),
+        template: options.template.clone(),
+        device: options.device.unwrap_or(DeviceChoice::Auto),
+        dtype: options.dtype.unwrap_or(DtypeChoice::Auto),
+        batch: options.batch.map(|batch| usize::try_from(batch).unwrap_or(usize::MAX)),
+    }
 }

@@ -1,17 +1,18 @@
 //! The command line. One file a command; what they share is the [`Console`].
 
 mod backend;
+mod bench;
 mod console;
 mod dry_run;
-pub mod endpoint;
-pub mod evalset;
-pub mod model;
+mod endpoint;
+mod evalset;
+mod model;
 mod progress;
 mod run;
 mod run_options;
 mod signals;
 mod summary;
-pub mod train;
+mod train;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -42,9 +43,10 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::RunArguments>),
-    Train(train::TrainArgs),
     Evalset(evalset::EvalsetArgs),
     Model(model::ModelArgs),
+    Train(train::TrainArgs),
+    Bench(bench::BenchArgs),
 }
 
 /// Parses the command line, runs the command, prints its error if it has one.
@@ -72,9 +74,10 @@ pub fn main() -> ExitCode {
 fn execute(command: Command, console: Console) -> Result<u8> {
     match command {
         Command::Run(arguments) => run::run(*arguments, console),
-        Command::Train(arguments) => train::run(arguments).map(|()| 0),
         Command::Evalset(arguments) => evalset::run(arguments, console.is_json()),
         Command::Model(arguments) => model::run(arguments, console.is_json()).map(|()| 0),
+        Command::Train(arguments) => train::run(arguments).map(|()| 0),
+        Command::Bench(arguments) => bench::run(&arguments, &console).map(|()| 0),
     }
 }
 

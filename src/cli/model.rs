@@ -62,7 +62,6 @@ enum Command {
     },
 }
 
-/// Runs the command; `json` prints one object instead of tables.
 pub fn run(args: ModelArgs, json: bool) -> Result<()> {
     match args.command {
         Command::Info { model, sha256 } => info(&model, json, sha256),

@@ -107,19 +107,19 @@ pub struct ModelOptions {
     #[arg(long, value_name = "NAME-OR-FILE", conflicts_with = "endpoint")]
     pub template: Option<String>,
     /// Where to compute: auto, cpu, cuda:N or metal [default: auto]
-    #[arg(long, value_name = "DEVICE", value_parser = device, conflicts_with = "endpoint")]
+    #[arg(long, value_name = "DEVICE", conflicts_with = "endpoint")]
     pub device: Option<DeviceChoice>,
     /// Numbers of the weights: auto, f32, bf16, f16, q8_0 or q4_k [default: auto]
     ///
     /// The last two quantise the language model; vision and abstractor stay as they are.
-    #[arg(long, value_name = "DTYPE", value_parser = dtype, conflicts_with = "endpoint")]
+    #[arg(long, value_name = "DTYPE", conflicts_with = "endpoint")]
     pub dtype: Option<DtypeChoice>,
     /// Conversations that are decoded together [default: by the model's size]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "endpoint")]
     pub batch: Option<u64>,
 }
 
-/// What a server charges.
+/// What a server's tokens cost.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Endpoint")]
 pub struct PriceOptions {
@@ -205,29 +205,15 @@ impl QuestionOptions {
     }
 }
 
-/// A number of things; one too large for this machine is as good as no limit.
-pub(super) fn count(value: u64) -> usize {
+fn count(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
 }
 
 fn shard(text: &str) -> Result<Shard, String> {
-    text.parse().map_err(in_one_line)
-}
-
-fn device(text: &str) -> Result<DeviceChoice, String> {
-    text.parse().map_err(in_one_line)
-}
-
-fn dtype(text: &str) -> Result<DtypeChoice, String> {
-    text.parse().map_err(in_one_line)
-}
-
-/// An error as the parser of options shows it.
-fn in_one_line(error: Error) -> String {
-    match error.remedy_text() {
+    text.parse::<Shard>().map_err(|error| match error.remedy_text() {
         Some(remedy) => format!("{error}: {remedy}"),
         None => error.to_string(),
-    }
+    })
 }
 
 fn number(text: &str) -> Result<f64, String> {
@@ -292,8 +278,7 @@ mod tests {
             (&["--limit", "0"], "0 is not in"),
             (&["--shard", "0/4"], "there is no shard 0 of 4"),
             (&["--shard", "1"], "write I/N"),
-            (&["--device", "abacus"], "use auto, cpu, cuda:N or metal"),
-            (&["--dtype", "f8"], "use auto, f32"),
+            (&["--endpoint", "http://127.0.0.1:1/v1"], "--model"),
             (&["--endpoint", "http://127.0.0.1:1/v1", "--model", "m", "--lora", "x"], "cannot be used with"),
         ] {
             let error = parse(words).unwrap_err();

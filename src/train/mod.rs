@@ -16,6 +16,7 @@
 pub mod checkpoint;
 pub mod curve;
 pub mod data;
+pub mod lanes;
 pub mod learner;
 pub mod loss;
 pub mod optimizer;

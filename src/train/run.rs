@@ -11,6 +11,7 @@ use tokenizers::Tokenizer;
 use super::checkpoint::{self, Files, State};
 use super::curve::{self, Curve, Row};
 use super::data::batch::{Batch, Batches};
+use super::lanes::Lanes;
 use super::learner::{Learner, MakeWork, Tally, Work};
 use super::optimizer::{AdamW, Gradients};
 use super::recipe::Stage;
@@ -26,6 +27,7 @@ pub struct Session<'a> {
     pub recipe_sha256: String,
     pub learner: &'a Learner,
     pub tokenizer: &'a Tokenizer,
+    pub lanes: &'a Lanes,
     /// Makes micro-batch (step, part).
     pub work: MakeWork,
     /// Makes batches of held-out examples to ask during training; none in vision pre-training.
@@ -165,6 +167,9 @@ fn progress_bar(stage: &Stage, first: usize) -> ProgressBar {
 }
 
 /// One update; returns the mean loss of its micro-batches, the gradient's norm and the number of tokens.
+///
+/// The micro-batches are computed side by side, a thread each: one small graph gains next to nothing from a second
+/// core, two graphs gain nearly all of it. Their gradients are added in order, so the result is always the same.
 fn update(
     session: &Session,
     optimizer: &mut AdamW,
@@ -173,23 +178,28 @@ fn update(
     rate: f64,
 ) -> Result<(f64, f64, usize)> {
     let stage = session.stage;
-    let mut gradients = Gradients::default();
-    let (mut sum, mut tokens) = (0f64, 0);
-    let mut samples = Vec::new();
-    for _ in 0..stage.accumulate {
-        let work = receiver.recv().map_err(|_| Error::failed("the thread that makes batches has stopped"))??;
+    let works = (0..stage.accumulate)
+        .map(|_| receiver.recv().map_err(|_| Error::failed("the thread that makes batches has stopped"))?)
+        .collect::<Result<Vec<Work>>>()?;
+    let results = session.lanes.map(&works, |work| {
         let loss = work.loss(session.learner)?;
         let value = f64::from(loss.to_scalar::<f32>()?);
         if !value.is_finite() {
             return Err(not_finite(stage, step, "loss", value, &work.samples()));
         }
-        gradients.add(optimizer.variables(), &mut loss.backward()?)?;
+        Ok((value, loss.backward()?))
+    });
+    let mut gradients = Gradients::default();
+    let mut sum = 0f64;
+    for result in results {
+        let (value, mut found) = result?;
+        gradients.add(optimizer.variables(), &mut found)?;
         sum += value;
-        tokens += work.tokens();
-        samples.push(work.samples());
     }
+    let tokens = works.iter().map(Work::tokens).sum();
     let norm = optimizer.step(&gradients, rate)?;
     if !norm.is_finite() {
+        let samples: Vec<String> = works.iter().map(Work::samples).collect();
         return Err(not_finite(stage, step, "gradient's norm", norm, &samples.join(", ")));
     }
     Ok((sum / stage.accumulate as f64, norm, tokens))

@@ -12,6 +12,7 @@ use super::data::batch::{Batches, DEVIATION, MEAN};
 use super::data::file::File;
 use super::data::scenes::{self, Scenes};
 use super::data::{Conversations, Split};
+use super::lanes::Lanes;
 use super::learner::{Learner, MakeWork, Work};
 use super::optimizer::AdamW;
 use super::parameters::{Parameters, generator};
@@ -129,9 +130,11 @@ impl Trainer {
             None => self.pictures(stage, seed, Split::Train, stage.batch),
         };
         let read = conversations.is_none().then(|| self.pictures(stage, seed, Split::HeldOut, READ));
+        let lanes = Lanes::new(stage.accumulate)?;
         let session = Session {
             stage,
             files,
+            lanes: &lanes,
             recipe_sha256: digest,
             learner: &learner,
             tokenizer: &self.tokenizer,

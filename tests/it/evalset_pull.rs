@@ -54,15 +54,8 @@ async fn every_file_is_fetched_once_and_checked() {
     .await
     .expect("a pull");
     assert_eq!((summary.kept, summary.fetched, summary.failures.len()), (0, 3, 0));
-<<<<<<< HEAD
-    assert_eq!(
-        received.into_inner().expect("not poisoned"),
-        FILES.map(|(_, content)| content.len() as u64).iter().sum::<u64>()
-    );
-=======
     let whole: u64 = FILES.iter().map(|(_, content)| content.len() as u64).sum();
     assert_eq!(received.into_inner().expect("not poisoned"), whole);
->>>>>>> evalset
     for (file, expected) in FILES {
         assert_eq!(content(folder.path(), file), expected);
     }

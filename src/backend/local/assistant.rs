@@ -115,4 +115,3 @@ impl Assistant {
         Ok(hex::encode(Sha256::digest(text.as_bytes())))
     }
 }
-

@@ -50,6 +50,31 @@ impl LocalOptions {
             batch: None,
         }
     }
+
+    /// The model alone, and the dtypes of its towers.
+    ///
+    /// # Errors
+    /// As [`LocalBackend::open`](super::LocalBackend::open).
+    pub fn load(&self) -> Result<(Owl, DtypePolicy)> {
+        let (checkpoint, _) = checkpoint(self, &self.device.open()?)?;
+        let config = Config::parse(&text(&checkpoint, "config.json")?).map_err(|error| error.at(checkpoint.place()))?;
+        let owl = Owl::new(&config, &checkpoint)?;
+        checkpoint.finish(|_| false)?;
+        Ok((owl, checkpoint.policy()))
+    }
+
+    /// The template that the model will be asked in. Of a model on the hub nothing is fetched: it is taken to be one of
+    /// the published ones.
+    ///
+    /// # Errors
+    /// A model or template that is not there.
+    pub fn template(&self) -> Result<Template> {
+        match &self.template {
+            Some(name) => Template::load(name),
+            None if self.model.starts_with(hub::SCHEME) => Template::load(REFERENCE_TEMPLATE),
+            None => template(self, &checkpoint(self, &Device::Cpu)?.0),
+        }
+    }
 }
 
 /// `auto`, `cpu`, `cuda:N` or `metal`.
@@ -225,9 +250,8 @@ fn checkpoint(options: &LocalOptions, device: &Device) -> Result<(Checkpoint, St
         }
         let path = hub::resolve(&options.model)?;
         if !path.exists() {
-            return Err(Error::input(format!("there is no model {:?}", options.model)).remedy(
-                "give owl-mini, a checkpoint folder in the Hugging Face layout, a GGUF file, or hf:ORG/NAME",
-            ));
+            return Err(Error::input(format!("there is no model {:?}", options.model))
+                .remedy("give owl-mini, a checkpoint folder in the Hugging Face layout, a GGUF file, or hf:ORG/NAME"));
         }
         let id = match options.model.strip_prefix(hub::SCHEME) {
             Some(id) => id.to_owned(),
