@@ -278,7 +278,6 @@ mod tests {
             (&["--limit", "0"], "0 is not in"),
             (&["--shard", "0/4"], "there is no shard 0 of 4"),
             (&["--shard", "1"], "write I/N"),
-            (&["--endpoint", "http://127.0.0.1:1/v1"], "--model"),
             (&["--endpoint", "http://127.0.0.1:1/v1", "--model", "m", "--lora", "x"], "cannot be used with"),
         ] {
             let error = parse(words).unwrap_err();

@@ -113,7 +113,7 @@ impl Place {
             .current_dir(self.folder.path())
             .env_remove("OPENAI_API_KEY")
             .env_remove("RUST_LOG")
-            .args(["run", "--evalset", "set", "--model", "test-model", "--concurrency", "3", "--attempts", "1"])
+            .args(["run", "--evalset", "set", "--model", "test-model", "--concurrency", "3", "--max-attempts", "1"])
             .args(["--endpoint", &server.server.uri()])
             .args(["--out", &format!("runs/{out}")])
             .stdin(Stdio::null())
