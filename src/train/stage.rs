@@ -9,6 +9,7 @@ use tokenizers::Tokenizer;
 
 use super::checkpoint::{self, Files, State};
 use super::data::batch::{Batches, DEVIATION, MEAN};
+use super::data::encoding::Form;
 use super::data::file::File;
 use super::data::scenes::{self, Scenes};
 use super::data::{Conversations, Split};
@@ -21,6 +22,7 @@ use super::run::{self, Session};
 use super::vocabulary;
 use crate::error::{Error, IoContext, Result};
 use crate::owl::config::Config;
+use crate::owl::processor::Template;
 
 /// How many dialogues the tokenizer is trained on.
 const TOKENIZER_DIALOGUES: usize = 3000;
@@ -271,6 +273,13 @@ impl Trainer {
             text.push(b'\n');
             checkpoint::write_whole(&folder.join(name), &text)?;
         }
+        // The template that asks in the very form of the training.
+        let template = match last.data.form {
+            Form::Reference => "mini",
+            Form::Inference => "plain",
+        };
+        let template = Template::built_in(template).unwrap_or_default();
+        checkpoint::write_whole(&folder.join("template.toml"), template.as_bytes())?;
         let text = self.tokenizer.to_string(true).map_err(|error| Error::failed(format!("no tokenizer: {error}")))?;
         checkpoint::write_whole(&folder.join("tokenizer.json"), text.as_bytes())
     }

@@ -4,6 +4,8 @@ mod architecture;
 mod endpoint;
 mod evalset_pull;
 mod hub;
+mod local;
+mod owl_mini;
 mod owleval_data;
 mod parity;
 mod parity_preprocess;

@@ -125,9 +125,14 @@ impl Template {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
 
+    /// The text of a built-in template.
+    pub fn built_in(name: &str) -> Option<&'static str> {
+        BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+    }
+
     /// A built-in template by name, or the user's own by the path of a TOML file.
     pub fn load(name_or_path: &str) -> Result<Self> {
-        if let Some((_, text)) = BUILT_IN.iter().find(|(name, _)| *name == name_or_path) {
+        if let Some(text) = Self::built_in(name_or_path) {
             return Self::from_toml(text);
         }
         let path = Path::new(name_or_path);
