@@ -133,7 +133,7 @@ pub fn table(groups: &[Group]) -> String {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table.to_string()
+    table.trim_fmt()
 }
 
 fn label(group: &Group) -> String {
@@ -218,7 +218,15 @@ mod tests {
 
     #[test]
     fn the_table_names_the_abilities_and_says_how_many_were_scored() {
-        insta::assert_snapshot!(table(&groups()), @"");
+        insta::assert_snapshot!(table(&groups()), @r#"
+                                   questions   answered   failed   blocked     exact match   tokens/s
+        ──────────────────────────────────────────────────────────────────────────────────────────────
+         all                               4          2        1         1    50.0 % (1/2)       20.0
+         single turn                       1          1        0         0   100.0 % (1/1)       40.0
+         multi turn                        4          2        1         1    50.0 % (1/2)       20.0
+         b  visual understanding           2          2        0         0    50.0 % (1/2)       20.0
+         e                                 3          1        1         1     0.0 % (0/1)       15.0
+        "#);
     }
 
     #[test]
