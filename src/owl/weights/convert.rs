@@ -18,6 +18,9 @@ const CHUNK: usize = 4096;
 /// Elements quantised at a time: a multiple of every block size.
 const QUANTIZE_CHUNK: usize = 64 * 1024;
 
+/// What GGML's blocks need: the widest field of any of them is an f32.
+const BLOCK_ALIGNMENT: usize = 4;
+
 /// A type of which a dense tensor can be made.
 trait Element: candle_core::WithDType + Default + Send + Sync {
     /// Decodes `from`, as many elements as `to` has.
@@ -125,8 +128,14 @@ pub(super) fn quantized(encoding: &Encoding, shape: &[usize], bytes: &[u8], devi
     let Encoding::Blocks(dtype) = encoding else {
         return Err(Error::failed(format!("a tensor of {encoding} is not in blocks")));
     };
-    // candle asserts alignment and whole blocks; `gguf.rs` checks both for every tensor when it opens the file.
-    let storage = QStorage::from_data(Cow::Borrowed(bytes), device, dtype.0)?;
+    // candle asserts alignment and whole blocks. `gguf.rs` has checked the blocks, and the offsets within the file; bytes
+    // that are embedded in the program may still begin at any address.
+    let aligned = if bytes.as_ptr().addr().is_multiple_of(BLOCK_ALIGNMENT) {
+        Cow::Borrowed(bytes)
+    } else {
+        Cow::Owned(bytes.to_vec())
+    };
+    let storage = QStorage::from_data(aligned, device, dtype.0)?;
     Ok(QTensor::new(storage, shape)?)
 }
 
