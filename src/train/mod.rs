@@ -27,7 +27,6 @@ pub mod run;
 pub mod schedule;
 pub mod slots;
 pub mod stage;
-pub mod vocabulary;
 
 #[cfg(test)]
 mod tests;

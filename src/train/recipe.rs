@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::data::encoding::Form;
 use super::optimizer::Settings;
 use super::parameters::Initializer;
 use super::schedule::{Decay, Schedule};
@@ -246,9 +245,6 @@ pub struct Data {
     /// The share of examples whose picture is told in words even in a stage that sees pictures.
     #[serde(default)]
     pub told_share: f64,
-    /// How conversations become tokens: as the reference trains, or as a model is asked later.
-    #[serde(default)]
-    pub form: Form,
     /// The share of scenes with a sign that vision pre-training sees.
     #[serde(default = "half")]
     pub signs: f64,

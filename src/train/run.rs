@@ -6,16 +6,17 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use tokenizers::Tokenizer;
 
 use super::checkpoint::{self, Files, State};
 use super::curve::{self, Curve, Row};
+use super::data::Split;
 use super::data::batch::{Batch, Batches};
 use super::lanes::Lanes;
 use super::learner::{Learner, MakeWork, Tally, Work};
 use super::optimizer::{AdamW, Gradients};
 use super::recipe::Stage;
 use crate::error::{Error, IoContext, Result};
+use crate::owl::processor::Tokenizer;
 
 /// How many micro-batches are made ahead.
 const AHEAD: usize = 3;
@@ -32,8 +33,8 @@ pub struct Session<'a> {
     pub work: MakeWork,
     /// Makes batches of held-out examples to ask during training; none in vision pre-training.
     pub asked: Option<&'a Batches>,
-    /// Held-out pictures to read during vision pre-training.
-    pub read: Option<MakeWork>,
+    /// Pictures to read during vision pre-training, for each split that is measured.
+    pub read: Vec<MakeWork>,
     /// Stop after this many updates, as if killed: for tests of resuming.
     pub stop_after: Option<usize>,
 }
@@ -214,38 +215,44 @@ fn not_finite(stage: &Stage, step: usize, what: &str, value: f64, samples: &str)
     )
 }
 
-/// Asks the model held-out questions and logs how many answers are exact.
+/// What a log calls the splits that are measured during training.
+pub const MEASURED: [(Split, &str); 2] = [(Split::HeldOut, "held-out"), (Split::HeldOutPairs, "held-out pairs")];
+
+/// Asks the model questions that it does not learn from, and logs how many answers are exact.
 fn ask(session: &Session, log: &mut Log, done: usize) -> Result<()> {
-    let mut tally = Tally::new();
-    if let Some(read) = &session.read {
-        let Work::Pictures(pictures) = read(0, 0)? else { return Ok(()) };
-        for (name, right, all) in session.learner.read_labels(&pictures)?.right {
-            tally.insert(name.to_owned(), (right, all));
-        }
-    }
-    if let Some(batches) = session.asked {
-        let count = session.stage.samples;
-        let size = session.stage.batch.max(1);
-        for first in (0..count).step_by(size) {
-            let batch = batches.held_out(first as u64, size.min(count - first))?;
-            let predictions = session.learner.exact_answers(&batch, &mut tally)?;
-            if first == 0 {
-                show(session, log, &batch, &predictions)?;
+    let generated = session.stage.data.file.is_none();
+    let splits = if generated { &MEASURED[..] } else { &MEASURED[..1] };
+    for (index, (split, name)) in splits.iter().enumerate() {
+        let mut tally = Tally::new();
+        if let Some(read) = session.read.get(index) {
+            let Work::Pictures(pictures) = read(0, 0)? else { return Ok(()) };
+            for (head, right, all) in session.learner.read_labels(&pictures)?.right {
+                tally.insert(head.to_owned(), (right, all));
             }
         }
+        if let Some(batches) = session.asked {
+            let count = session.stage.samples;
+            let size = session.stage.batch.max(1);
+            for first in (0..count).step_by(size) {
+                let batch = batches.make(*split, first as u64, size.min(count - first))?;
+                let predictions = session.learner.exact_answers(&batch, &mut tally)?;
+                if first == 0 && index == 0 {
+                    show(session, log, &batch, &predictions)?;
+                }
+            }
+        }
+        let (right, all) = tally.values().fold((0, 0), |sum, entry| (sum.0 + entry.0, sum.1 + entry.1));
+        let share = |(right, all): (usize, usize)| 100.0 * right as f64 / all.max(1) as f64;
+        let kinds = tally.iter().map(|(kind, entry)| format!("{kind} {:.0}", share(*entry))).collect::<Vec<_>>();
+        let kinds = kinds.join("  ");
+        log.say(&format!("{done:>6} {name}: {:.1} % of {all} exact   {kinds}", share((right, all))))?;
     }
-    let (right, all) = tally.values().fold((0, 0), |sum, entry| (sum.0 + entry.0, sum.1 + entry.1));
-    let share = |(right, all): (usize, usize)| 100.0 * right as f64 / all.max(1) as f64;
-    let kinds = tally.iter().map(|(kind, entry)| format!("{kind} {:.0}", share(*entry))).collect::<Vec<_>>();
-    let kinds = kinds.join("  ");
-    log.say(&format!("{done:>6} held-out: {:.1} % of {all} exact   {kinds}", share((right, all))))
+    Ok(())
 }
 
 /// A few questions with the answers given and expected.
 fn show(session: &Session, log: &mut Log, batch: &Batch, predictions: &[u32]) -> Result<()> {
-    let text = |ids: &[u32]| {
-        session.tokenizer.decode(ids, true).unwrap_or_else(|error| format!("(cannot be decoded: {error})"))
-    };
+    let text = |ids: &[u32]| session.tokenizer.decode(ids);
     for answer in batch.answers.iter().take(4) {
         let (said, expected) = (&predictions[answer.targets.clone()], &batch.targets[answer.targets.clone()]);
         let mark = if said == expected { "=" } else { "≠" };

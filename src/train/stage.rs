@@ -5,11 +5,9 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use sha2::{Digest, Sha256};
-use tokenizers::Tokenizer;
 
 use super::checkpoint::{self, Files, State};
 use super::data::batch::{Batches, DEVIATION, MEAN};
-use super::data::encoding::Form;
 use super::data::file::File;
 use super::data::scenes::{self, Scenes};
 use super::data::{Conversations, Split};
@@ -19,10 +17,9 @@ use super::optimizer::AdamW;
 use super::parameters::{Parameters, generator};
 use super::recipe::{Group, Kind, Recipe, Stage};
 use super::run::{self, Session};
-use super::vocabulary;
 use crate::error::{Error, IoContext, Result};
 use crate::owl::config::Config;
-use crate::owl::processor::Template;
+use crate::owl::processor::{Template, Tokenizer, TokenizerTrainer};
 
 /// How many dialogues the tokenizer is trained on.
 const TOKENIZER_DIALOGUES: usize = 3000;
@@ -62,7 +59,7 @@ impl Trainer {
         run::make_folder(&options.out)?;
         let path = options.out.join("tokenizer.json");
         let tokenizer = tokenizer(&recipe, base, &path)?;
-        let (pieces, vocabulary) = (tokenizer.get_vocab_size(true), config.text_config.vocab_size);
+        let (pieces, vocabulary) = (tokenizer.vocab_size(), config.text_config.vocab_size);
         if pieces > vocabulary {
             let message = format!("the tokenizer has {pieces} pieces, model.text_config.vocab_size is {vocabulary}");
             return Err(Error::input(message));
@@ -131,7 +128,10 @@ impl Trainer {
             }
             None => self.pictures(stage, seed, Split::Train, stage.batch),
         };
-        let read = conversations.is_none().then(|| self.pictures(stage, seed, Split::HeldOut, READ));
+        let read = match &conversations {
+            Some(_) => Vec::new(),
+            None => run::MEASURED.map(|(split, _)| self.pictures(stage, seed, split, READ)).to_vec(),
+        };
         let lanes = Lanes::new(stage.accumulate)?;
         let session = Session {
             stage,
@@ -191,7 +191,6 @@ impl Trainer {
             conversations,
             tokenizer: self.tokenizer.clone(),
             stage: stage.clone(),
-            form: stage.data.form,
             seed,
             query_tokens: self.config.num_query_tokens,
             image_size: side,
@@ -273,15 +272,12 @@ impl Trainer {
             text.push(b'\n');
             checkpoint::write_whole(&folder.join(name), &text)?;
         }
-        // The template that asks in the very form of the training.
-        let template = match last.data.form {
-            Form::Reference => "mini",
-            Form::Inference => "plain",
-        };
-        let template = Template::built_in(template).unwrap_or_default();
+        // The template that gives the very ids of the training.
+        let template = Template::built_in("mini").unwrap_or_default();
         checkpoint::write_whole(&folder.join("template.toml"), template.as_bytes())?;
-        let text = self.tokenizer.to_string(true).map_err(|error| Error::failed(format!("no tokenizer: {error}")))?;
-        checkpoint::write_whole(&folder.join("tokenizer.json"), text.as_bytes())
+        let kept = self.options.out.join("tokenizer.json");
+        let tokenizer = std::fs::read(&kept).or_at("cannot read the tokenizer", &kept)?;
+        checkpoint::write_whole(&folder.join("tokenizer.json"), &tokenizer)
     }
 
     /// W + (alpha / r) B A for every adapted matrix.
@@ -321,26 +317,24 @@ fn decimal(value: f32) -> f64 {
 
 /// The recipe's tokenizer: what an earlier run left in the results, a file, or one trained on the scenes.
 fn tokenizer(recipe: &Recipe, base: &Path, kept: &Path) -> Result<Tokenizer> {
-    let read = |path: &Path| -> Result<Tokenizer> {
-        let text = std::fs::read_to_string(path).or_at("cannot read the tokenizer", path)?;
-        text.parse().map_err(|error| Error::input(format!("not a tokenizer.json: {error}")).at(path))
-    };
-    if kept.exists() {
-        return read(kept);
+    if !kept.exists() {
+        let bytes = match &recipe.tokenizer.file {
+            Some(file) => {
+                let file = base.join(file);
+                std::fs::read(&file).or_at("cannot read the tokenizer", &file)?
+            }
+            None => {
+                // The chunks of the template are encoded as often as questions, and become pieces too.
+                let chunks = ["Human: ", "\n", "\nHuman: ", "AI: "];
+                let chunks = chunks.into_iter().cycle().take(chunks.len() * TOKENIZER_DIALOGUES);
+                let texts = crate::scenes::corpus(TOKENIZER_DIALOGUES);
+                let texts = texts.iter().map(String::as_str).chain(chunks);
+                TokenizerTrainer::new(recipe.model.text_config.vocab_size).train(texts)?
+            }
+        };
+        checkpoint::write_whole(kept, &bytes)?;
     }
-    let tokenizer = match &recipe.tokenizer.file {
-        Some(file) => read(&base.join(file))?,
-        None => {
-            let texts = crate::scenes::corpus(TOKENIZER_DIALOGUES);
-            // The words of the template become pieces too: they are in every prompt.
-            let template = std::iter::repeat_n("Human: \nHuman: \nAI: ", TOKENIZER_DIALOGUES);
-            let texts = texts.iter().map(String::as_str).chain(template);
-            vocabulary::train(texts, recipe.model.text_config.vocab_size)?
-        }
-    };
-    let text = tokenizer.to_string(true).map_err(|error| Error::failed(format!("no tokenizer: {error}")))?;
-    checkpoint::write_whole(kept, text.as_bytes())?;
-    Ok(tokenizer)
+    Tokenizer::load(kept)
 }
 
 /// A picture of a file of training data as S x S pixels.

@@ -6,7 +6,6 @@ use std::path::Path;
 use candle_core::{Device, Tensor, Var};
 
 use super::data::batch::{Batch, Batches};
-use super::data::encoding::Form;
 use super::data::scenes::{HEADS, Scenes, labelled};
 use super::data::{Conversations, Example, Split};
 use super::learner::{Learner, Work};
@@ -15,6 +14,7 @@ use super::recipe::{Group, Recipe};
 use super::stage::{Options, Trainer};
 use crate::error::Result;
 use crate::owl::Config;
+use crate::owl::processor::{Tokenizer, TokenizerTrainer};
 use crate::scenes::{DialogueMix, corpus};
 
 const EVERYBODY: [Group; 4] = [Group::Vision, Group::Abstractor, Group::Language, Group::Lora];
@@ -27,11 +27,14 @@ fn recipe(kind: &str, trainable: &str, data: &str) -> Recipe {
     recipe
 }
 
+fn tokenizer_json() -> Vec<u8> {
+    TokenizerTrainer::new(400).train(corpus(30).iter().map(String::as_str)).unwrap()
+}
+
 /// Trains the recipe's only stage in `out`.
 fn train(recipe: &Recipe, out: &Path, resume: bool, stop_after: Option<usize>) -> Result<()> {
-    let tokenizer = super::vocabulary::train(corpus(30).iter().map(String::as_str), 400).unwrap();
     std::fs::create_dir_all(out).unwrap();
-    std::fs::write(out.join("tokenizer.json"), tokenizer.to_string(false).unwrap()).unwrap();
+    std::fs::write(out.join("tokenizer.json"), tokenizer_json()).unwrap();
     let options = Options { out: out.to_owned(), resume, stop_after, ..Options::default() };
     let trainer = Trainer::new(recipe.clone(), Path::new("."), options)?;
     trainer.run_stage(&recipe.stages[0])?;
@@ -45,7 +48,7 @@ fn bytes(path: &Path) -> Vec<u8> {
 #[test]
 fn three_updates_and_three_resumed_ones_equal_six_bit_by_bit() {
     for (kind, trainable, data) in [
-        ("language", r#"["language", "vit_eos"]"#, "told_share = 1.0\ntold_noise = 0.1\nform = \"inference\""),
+        ("language", r#"["language", "vit_eos"]"#, "told_share = 1.0\ntold_noise = 0.1"),
         ("vision", r#"["vision"]"#, ""),
         ("abstractor", r#"["vision", "abstractor"]"#, ""),
         ("instruction", r#"["lora"]"#, "mix = { text_only = 0.5 }"),
@@ -117,12 +120,11 @@ impl Conversations for Silent {
     }
 }
 
-fn batches(recipe: &Recipe, conversations: std::sync::Arc<dyn Conversations>, form: Form) -> Batches {
+fn batches(recipe: &Recipe, conversations: std::sync::Arc<dyn Conversations>) -> Batches {
     Batches {
         conversations,
-        tokenizer: super::vocabulary::train(corpus(30).iter().map(String::as_str), 400).unwrap(),
+        tokenizer: Tokenizer::from_bytes(&tokenizer_json()).unwrap(),
         stage: recipe.stages[0].clone(),
-        form,
         seed: 1,
         query_tokens: recipe.model.num_query_tokens,
         image_size: recipe.model.vision_config.image_size,
@@ -133,10 +135,8 @@ fn batches(recipe: &Recipe, conversations: std::sync::Arc<dyn Conversations>, fo
 #[test]
 fn a_sample_without_a_loss_bearing_token_is_refused_by_name() {
     let recipe = recipe("language", r#"["language"]"#, "");
-    for form in [Form::Reference, Form::Inference] {
-        let error = batches(&recipe, std::sync::Arc::new(Silent), form).train(2, 0).unwrap_err();
-        assert!(error.to_string().contains("sample 4"), "{error}");
-    }
+    let error = batches(&recipe, std::sync::Arc::new(Silent)).train(2, 0).unwrap_err();
+    assert!(error.to_string().contains("sample 4"), "{error}");
 }
 
 fn learner(recipe: &Recipe, trainable: &[Group]) -> Learner {
@@ -164,7 +164,7 @@ fn mixed_batch(recipe: &Recipe) -> Batch {
     recipe.stages[0].data.told_share = 0.5;
     recipe.stages[0].data.told_noise = 0.1;
     let mix = DialogueMix { turns: [2, 3], text_only: 0.3, ..DialogueMix::default() };
-    let batches = batches(&recipe, std::sync::Arc::new(Scenes::new(1, &mix, 96).unwrap()), Form::Inference);
+    let batches = batches(&recipe, std::sync::Arc::new(Scenes::new(1, &mix, 96).unwrap()));
     let batch = batches.make(Split::Train, 0, 9).unwrap();
     assert!(batch.pictures > 0 && !batch.noise.is_empty());
     batch

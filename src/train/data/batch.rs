@@ -4,11 +4,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rand::RngExt;
-use tokenizers::Tokenizer;
 
-use super::encoding::{self, Encoded, Form, History, Position};
 use super::{Conversations, Example, Picture, Split};
 use crate::error::{Error, Result};
+use crate::owl::processor::{Tokenizer, TrainingSequence, encode_training};
 use crate::train::parameters::{generator, normal};
 use crate::train::recipe::Stage;
 use crate::train::slots::Row;
@@ -75,7 +74,6 @@ pub struct Batches {
     pub conversations: Arc<dyn Conversations>,
     pub tokenizer: Tokenizer,
     pub stage: Stage,
-    pub form: Form,
     pub seed: u64,
     /// Q.
     pub query_tokens: usize,
@@ -91,12 +89,8 @@ impl Batches {
         self.make(Split::Train, number as u64, self.stage.batch)
     }
 
-    /// `count` examples that are never trained on, from number `first` on.
-    pub fn held_out(&self, first: u64, count: usize) -> Result<Batch> {
-        self.make(Split::HeldOut, first, count)
-    }
-
-    pub(crate) fn make(&self, split: Split, first: u64, count: usize) -> Result<Batch> {
+    /// `count` examples of a split, from number `first` on.
+    pub fn make(&self, split: Split, first: u64, count: usize) -> Result<Batch> {
         let mut builder = Builder::new(self);
         for index in first..first + count as u64 {
             let mut random = generator(self.seed, &["example", &format!("{split:?}"), &index.to_string()]);
@@ -132,22 +126,12 @@ impl<'a> Builder<'a> {
     }
 
     fn push(&mut self, example: Example, random: &mut impl RngExt) -> Result<()> {
-        let Batches { tokenizer, stage, form, query_tokens, .. } = self.batches;
-        let (slots, limit) = (query_tokens + 1, stage.max_length);
-        let encoded = match form {
-            Form::Reference => encoding::reference(tokenizer, &example.text, slots, limit)?,
-            Form::Inference => encoding::inference(tokenizer, &example.text, slots, limit, || {
-                if random.random::<f64>() < 0.5 { History::Generated } else { History::Retold }
-            })?,
-        };
-        if encoded.bearing() == 0 {
-            return Err(Error::input(format!("{}: no token of this sample bears loss", example.id))
-                .remedy("give it an answer (`AI: …`), or raise max_length if the answer was cut off"));
-        }
+        let Batches { tokenizer, stage, query_tokens, .. } = self.batches;
+        let sequence = encode_training(tokenizer, &example.text, stage.max_length, query_tokens + 1)
+            .map_err(|error| Error::input(format!("{}: {error}", example.id)).source(error))?;
         let pictures = self.push_pictures(&example, random)?;
-        self.push_rows(&encoded, &pictures, &example)?;
-        self.push_answers(&encoded, &example);
-        self.batch.lengths.push(encoded.positions.len());
+        self.push_rows(&sequence, &pictures, &example)?;
+        self.batch.lengths.push(sequence.ids.len());
         self.batch.ids.push(example.id);
         self.batch.texts.push(example.text);
         Ok(())
@@ -182,7 +166,7 @@ impl<'a> Builder<'a> {
         for words in told {
             let mut tokens = Vec::new();
             for word in words {
-                tokens.extend(encoding::word(&self.batches.tokenizer, word)?);
+                tokens.extend(self.batches.tokenizer.encode_chunk(word)?);
             }
             rows.push(if tokens.is_empty() { Row::Slot(END_OF_PICTURE) } else { Row::Tokens(tokens) });
         }
@@ -194,23 +178,32 @@ impl<'a> Builder<'a> {
         Ok(rows)
     }
 
-    fn push_rows(&mut self, encoded: &Encoded, pictures: &[Vec<Row>], example: &Example) -> Result<()> {
-        let seed = self.batches.seed;
-        let mut random = generator(seed, &["noise", &example.id]);
+    /// The sequence's positions, and its answers: each run of targets that bear loss is one.
+    fn push_rows(&mut self, sequence: &TrainingSequence, pictures: &[Vec<Row>], example: &Example) -> Result<()> {
+        let mut random = generator(self.batches.seed, &["noise", &example.id]);
         let noisy = self.batches.stage.data.told_noise > 0.0;
-        for (position, target) in encoded.positions.iter().zip(&encoded.targets) {
-            if let Some(target) = target {
-                self.batch.bearing.push(self.rows.len() as u32);
-                self.batch.targets.push(*target);
+        let mut slots = pictures.iter().flatten();
+        let mut within_answer = false;
+        let mut answers = 0;
+        for (index, &id) in sequence.ids.iter().enumerate() {
+            let bears = sequence.loss.get(index + 1) == Some(&true);
+            if bears {
+                self.push_target(sequence.ids[index + 1] as u32);
+                if !within_answer {
+                    self.begin_answer(example.kinds.get(answers));
+                    answers += 1;
+                }
+                self.extend_answer();
             }
-            let row = match position {
-                Position::Token(token) => Row::Tokens(vec![*token]),
-                Position::Slot { picture, slot } => {
+            within_answer = bears;
+            let row = match u32::try_from(id) {
+                Ok(token) => Row::Tokens(vec![token]),
+                Err(_) => {
                     let missing = || {
                         let found = example.pictures.len();
                         Error::input(format!("{}: more `<image>` than pictures ({found})", example.id))
                     };
-                    let row = pictures.get(*picture as usize).ok_or_else(missing)?[*slot as usize].clone();
+                    let row = slots.next().ok_or_else(missing)?.clone();
                     if noisy && matches!(row, Row::Tokens(_)) {
                         let noise = (0..self.batches.width).map(|_| normal(&mut random) as f32).collect();
                         self.batch.noise.push((self.rows.len() as u32, noise));
@@ -223,21 +216,21 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn push_answers(&mut self, encoded: &Encoded, example: &Example) {
-        let first = self.batch.targets.len() - encoded.bearing();
-        let turns = encoded.turns.iter().flatten().copied().enumerate();
-        let mut current = None;
-        for (index, turn) in turns {
-            let target = first + index;
-            if current == Some(turn) {
-                if let Some(answer) = self.batch.answers.last_mut() {
-                    answer.targets.end = target + 1;
-                }
-                continue;
-            }
-            current = Some(turn);
-            let kind = example.kinds.get(turn as usize).cloned().unwrap_or_else(|| "answer".to_owned());
-            self.batch.answers.push(Answer { example: self.batch.lengths.len(), kind, targets: target..target + 1 });
+    /// The position that is pushed next bears loss.
+    fn push_target(&mut self, target: u32) {
+        self.batch.bearing.push(self.rows.len() as u32);
+        self.batch.targets.push(target);
+    }
+
+    fn begin_answer(&mut self, kind: Option<&String>) {
+        let first = self.batch.targets.len() - 1;
+        let kind = kind.map_or_else(|| "answer".to_owned(), String::clone);
+        self.batch.answers.push(Answer { example: self.batch.lengths.len(), kind, targets: first..first });
+    }
+
+    fn extend_answer(&mut self) {
+        if let Some(answer) = self.batch.answers.last_mut() {
+            answer.targets.end = self.batch.targets.len();
         }
     }
 

@@ -6,9 +6,9 @@ use image::RgbImage;
 use rand::RngExt;
 use serde::Deserialize;
 
-use super::encoding::PLACEHOLDER;
 use super::{Conversations, Example, Picture, Split};
 use crate::error::{Error, IoContext, Result};
+use crate::owl::processor::IMAGE_PLACEHOLDER;
 use crate::train::parameters::generator;
 
 /// One line. Unknown fields are ignored.
@@ -48,9 +48,9 @@ impl File {
             let number = index + 1;
             let line: Line = serde_json::from_str(line)
                 .map_err(|error| Error::input(format!("not a training sample: {error}")).at_line(path, number))?;
-            let (images, places) = (images(&line).len(), line.text.matches(PLACEHOLDER).count());
+            let (images, places) = (images(&line).len(), line.text.matches(IMAGE_PLACEHOLDER).count());
             if images != places {
-                let message = format!("{places} `{PLACEHOLDER}` in the text, {images} pictures");
+                let message = format!("{places} `{IMAGE_PLACEHOLDER}` in the text, {images} pictures");
                 return Err(Error::input(message).at_line(path, number));
             }
             lines.push((number, line));
@@ -80,7 +80,7 @@ impl Conversations for File {
         let count = self.lines.len() as u64;
         let chosen = match split {
             // A file has no second half that nobody learns from: samples during training are taken in order.
-            Split::HeldOut => index % count,
+            Split::HeldOut | Split::HeldOutPairs => index % count,
             Split::Train => {
                 let mut order = (0..self.lines.len()).collect::<Vec<_>>();
                 let mut random = generator(self.seed, &["epoch", &(index / count).to_string()]);

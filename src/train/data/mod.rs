@@ -4,7 +4,6 @@
 //! uninterrupted one would have seen, and batches can be made on another thread, ahead of the loop.
 
 pub mod batch;
-pub mod encoding;
 pub mod file;
 pub mod scenes;
 
@@ -12,11 +11,16 @@ use image::RgbImage;
 
 use crate::error::Result;
 
-/// Which examples: those to learn from, or those that are only ever asked about.
+/// Which examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
+    /// To learn from.
     Train,
+    /// Only ever asked about.
     HeldOut,
+    /// Only ever asked about, and each with a pair of shape and colour that the others never show; generated scenes alone
+    /// have such.
+    HeldOutPairs,
 }
 
 /// One conversation to learn from.

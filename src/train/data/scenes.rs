@@ -2,9 +2,9 @@
 
 use rand::RngExt;
 
-use super::encoding::PLACEHOLDER;
 use super::{Conversations, Example, Labelled, Picture, Split};
 use crate::error::Result;
+use crate::owl::processor::IMAGE_PLACEHOLDER;
 use crate::scenes::{self, DialogueMix};
 use crate::train::parameters::generator;
 use crate::train::probe::Head;
@@ -14,6 +14,7 @@ fn scenes_split(split: Split) -> scenes::Split {
     match split {
         Split::Train => scenes::Split::Train,
         Split::HeldOut => scenes::Split::Fresh,
+        Split::HeldOutPairs => scenes::Split::HeldOut,
     }
 }
 
@@ -62,7 +63,7 @@ impl Scenes {
 impl Conversations for Scenes {
     fn example(&self, split: Split, index: u64, told: bool) -> Result<Example> {
         let dialogue = scenes::dialogue(scenes_split(split), self.seed, index, &self.mix);
-        let mut lines = vec![format!("Human: {PLACEHOLDER}"); dialogue.scenes.len()];
+        let mut lines = vec![format!("Human: {IMAGE_PLACEHOLDER}"); dialogue.scenes.len()];
         for turn in &dialogue.turns {
             lines.push(format!("Human: {}", turn.question));
             lines.push(format!("AI: {}", turn.answer));
