@@ -19,4 +19,5 @@ pub mod sanitize;
 pub mod scenes;
 pub mod score;
 pub mod store;
+pub mod tls;
 pub mod train;

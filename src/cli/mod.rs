@@ -75,7 +75,7 @@ fn execute(command: Command, console: Console) -> Result<u8> {
     match command {
         Command::Run(arguments) => run::run(*arguments, console),
         Command::Evalset(arguments) => evalset::run(arguments, console.is_json()),
-        Command::Model(arguments) => model::run(arguments, console.is_json()).map(|()| 0),
+        Command::Model(arguments) => model::run(arguments, &console).map(|()| 0),
         Command::Train(arguments) => train::run(arguments).map(|()| 0),
         Command::Bench(arguments) => bench::run(&arguments, &console).map(|()| 0),
     }

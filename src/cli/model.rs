@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use candle_core::{DType, Device};
 use comfy_table::{CellAlignment, Table, presets};
 
+use super::Console;
 use crate::error::{Error, Result};
 use crate::owl::weights::{
     Adapter, Checkpoint, DtypePolicy, Quantization, QuantizeOptions, Summary, merge_adapter, quantize,
@@ -62,14 +63,14 @@ enum Command {
     },
 }
 
-pub fn run(args: ModelArgs, json: bool) -> Result<()> {
+pub fn run(args: ModelArgs, console: &Console) -> Result<()> {
     match args.command {
-        Command::Info { model, sha256 } => info(&model, json, sha256),
+        Command::Info { model, sha256 } => info(&model, sha256, console),
         Command::Pull { model } => {
             let model: hub::Repository = model.parse()?;
             let folder = hub::Hub::from_env()?.pull(&model)?;
-            println!("{}", folder.display());
-            eprintln!("next: owleval run --model {model}");
+            console.print(&folder.display().to_string());
+            console.note(&format!("next: owleval run --model {model}"));
             Ok(())
         }
         Command::Quantize { model, dtype, out, half } => {
@@ -81,20 +82,20 @@ pub fn run(args: ModelArgs, json: bool) -> Result<()> {
             let language: Quantization = dtype.parse()?;
             let left = quantize(&open(&model)?, &out, QuantizeOptions { language, half })?;
             if !left.is_empty() {
-                eprintln!(
-                    "{} matrices were not quantised: their shape is no multiple of 16 x 256 (such as {:?})",
+                console.warn(&format!(
+                    "{} matrices were not quantised: their shape is no multiple of 16 x 256 (such as {})",
                     left.len(),
                     left[0]
-                );
+                ));
             }
-            println!("{}", out.display());
-            eprintln!("next: owleval run --model {}", out.display());
+            console.print(&out.display().to_string());
+            console.note(&format!("next: owleval run --model {}", out.display()));
             Ok(())
         }
         Command::Merge { model, lora, out } => {
             merge_adapter(open(&model)?, Adapter::open(&lora)?, &out)?;
-            println!("{}", out.display());
-            eprintln!("next: owleval run --model {}", out.display());
+            console.print(&out.display().to_string());
+            console.note(&format!("next: owleval run --model {}", out.display()));
             Ok(())
         }
     }
@@ -105,29 +106,29 @@ fn open(model: &str) -> Result<Checkpoint> {
     Checkpoint::open(&hub::resolve(model)?, &Device::Cpu, DtypePolicy::dense(DType::F32))
 }
 
-fn info(model: &str, json: bool, sha256: bool) -> Result<()> {
+fn info(model: &str, sha256: bool, console: &Console) -> Result<()> {
     let checkpoint = open(model)?;
     let summary = checkpoint.summary()?;
     let digest = sha256.then(|| checkpoint.weights_sha256()).transpose()?;
-    if json {
+    if console.is_json() {
         let mut object = serde_json::json!(summary);
         if let Some(digest) = digest {
             object["weights_sha256"] = digest.into();
         }
-        println!("{object:#}");
+        console.print_json(&object);
         return Ok(());
     }
-    println!("{}", towers(&summary));
-    println!("{}", files(&summary));
+    console.print(&towers(&summary).to_string());
+    console.print(&files(&summary).to_string());
     if let Some(digest) = digest {
-        println!("sha256 of the weights: {digest}");
+        console.print(&format!("sha256 of the weights: {digest}"));
     }
     match &summary.config {
         Some(config) => match serde_json::from_value::<Config>(config.clone()) {
-            Ok(config) => print!("{}", describe(&config)),
-            Err(error) => println!("config.json describes no mPLUG-Owl: {}", error.to_string().escape_debug()),
+            Ok(config) => console.print(&describe(&config)),
+            Err(error) => console.print(&format!("config.json describes no mPLUG-Owl: {error}")),
         },
-        None => println!("no config.json: the weights cannot be run"),
+        None => console.print("no config.json: the weights cannot be run"),
     }
     Ok(())
 }
@@ -141,7 +142,7 @@ fn towers(summary: &Summary) -> Table {
             tower.name.to_owned(),
             tower.tensors.to_string(),
             grouped(tower.parameters),
-            encodings.join(", ").escape_debug().to_string(),
+            encodings.join(", "),
             size(tower.bytes),
         ]);
         total = (total.0 + tower.tensors, total.1 + tower.parameters, total.2 + tower.bytes);
@@ -154,7 +155,7 @@ fn towers(summary: &Summary) -> Table {
 fn files(summary: &Summary) -> Table {
     let mut table = table(["file", "size"]);
     for file in &summary.files {
-        table.add_row([file.name.escape_debug().to_string(), size(file.bytes)]);
+        table.add_row([file.name.clone(), size(file.bytes)]);
     }
     for name in &summary.beside {
         table.add_row([name.clone(), String::new()]);
@@ -183,7 +184,7 @@ fn describe(config: &Config) -> String {
     format!(
         "vision tower    {} layers of width {}, {} heads, pictures of {} pixels in patches of {}\n\
          abstractor      {} layers of width {}, {} heads, {} queries\n\
-         language model  {} layers of width {}, {} heads, {} tokens, {} positions\n",
+         language model  {} layers of width {}, {} heads, {} tokens, {} positions",
         vision.num_hidden_layers,
         vision.hidden_size,
         vision.num_attention_heads,

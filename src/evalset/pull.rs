@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::confined::is_confined_name;
 use super::image::MAX_IMAGE_BYTES;
 use crate::error::{Error, IoContext, Result};
+use crate::tls;
 
 /// The folder of the official data: repository X-PLUG/mPLUG-Owl, the commit whose files were digested.
 pub const OWLEVAL_ADDRESS: &str =
@@ -288,8 +289,7 @@ fn begins_at(response: &reqwest::Response, offset: u64) -> bool {
 }
 
 fn client() -> Result<reqwest::Client> {
-    // The provider of TLS is chosen once a process; a second choice is refused, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    tls::install_provider();
     reqwest::Client::builder()
         .user_agent(concat!("owleval/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(20))

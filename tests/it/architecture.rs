@@ -6,17 +6,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A room (a folder of `src`, or a file beside `lib.rs`) and the rooms that it may use.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("sanitize", &["error"]),
-    ("evalset", &["error"]),
+    ("tls", &[]),
+    ("evalset", &["error", "tls"]),
     ("scenes", &["error"]),
-    ("owl", &["error"]),
+    ("owl", &["error", "tls"]),
     ("score", &["error", "evalset"]),
     // Of `backend`, the plain types that a row repeats.
     ("record", &["error", "evalset", "backend"]),
     ("store", &["error", "evalset", "record"]),
-    ("backend", &["error", "evalset", "record", "owl"]),
+    ("backend", &["error", "evalset", "record", "owl", "tls"]),
     ("runner", &["error", "evalset", "record", "backend", "store", "sanitize"]),
     ("train", &["error", "owl", "scenes"]),
     ("bench", &["error", "owl"]),

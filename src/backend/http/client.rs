@@ -2,7 +2,6 @@
 //!
 //! [`ChatClient`] knows nothing of evalsets' questions; whoever has messages to send can use it.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use tokio::time::Instant;
 
 use crate::backend::{BackendError, FailureKind, FinishReason, limits};
 use crate::error::{Error, Result};
+use crate::tls;
 
 use super::config::{Address, ApiKey, HttpConfig};
 use super::pace::Pace;
@@ -359,7 +359,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 fn http_client(config: &HttpConfig, address: &Address) -> Result<Client> {
-    install_crypto_provider();
+    tls::install_provider();
     let mut builder = Client::builder()
         .user_agent(concat!("owleval/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(config.connect_timeout)
@@ -377,12 +377,4 @@ fn http_client(config: &HttpConfig, address: &Address) -> Result<Client> {
         builder = builder.tls_certs_only([]);
     }
     builder.build().map_err(|source| Error::failed("cannot set up the HTTP client").source(source))
-}
-
-/// Chooses the cryptography of TLS for the process, once; where another part has chosen already, its choice stands.
-pub fn install_crypto_provider() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
 }

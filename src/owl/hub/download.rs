@@ -74,7 +74,7 @@ struct Puller<'a> {
 
 impl<'a> Puller<'a> {
     fn new(hub: &'a Hub, repository: &'a Repository) -> Result<Self> {
-        super::install_tls_provider();
+        crate::tls::install_provider();
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         if let Some(token) = &hub.token {

@@ -11,7 +11,6 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Once;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -23,16 +22,6 @@ mod download;
 pub const SCHEME: &str = "hf:";
 
 const ENDPOINT: &str = "https://huggingface.co";
-
-/// Makes ring the provider of TLS for this process; the HTTP client is built without one. To be called before the first
-/// client is made; more calls do no harm.
-pub fn install_tls_provider() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // An error means that another part of the process has installed one already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    });
-}
 
 /// A model on the hub.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,10 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::ImageDecoder;
 use image::codecs::{bmp::BmpDecoder, webp::WebPDecoder};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
+use jpeg_decoder::{Decoder as JpegDecoder, PixelFormat};
 
 use crate::error::{Error, Result};
 
@@ -148,58 +145,26 @@ fn unpack_bits(buffer: &[u8], line_size: usize, width: usize, height: usize, bit
     samples
 }
 
+/// By `jpeg-decoder`, whose chroma upsampling is libjpeg's ("fancy"): the decoder of the `image` crate rounds chroma
+/// twice and comes out a level farther from Pillow.
 fn jpeg(source: &Source) -> Result<RawImage> {
-    // Pillow refuses truncated files but accepts what libjpeg calls "corrupt data" in a complete one.
-    let complete = source.bytes[source.bytes.len().saturating_sub(64)..].windows(2).any(|pair| pair == [0xFF, 0xD9]);
-    match jpeg_strictly(source, true) {
-        Err(error) if complete => jpeg_strictly(source, false).map_err(|_| error),
-        result => result,
-    }
-}
-
-fn jpeg_strictly(source: &Source, strict: bool) -> Result<RawImage> {
-    let options = DecoderOptions::default().set_max_width(65_535).set_max_height(65_535).set_strict_mode(strict);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(source.bytes), options);
-    decoder.decode_headers().map_err(|error| source.broken(error))?;
+    let mut decoder = JpegDecoder::new(source.bytes);
+    decoder.read_info().map_err(|error| source.broken(error))?;
     let info = decoder.info().ok_or_else(|| source.broken("its header is missing"))?;
     let (width, height) = (usize::from(info.width), usize::from(info.height));
     source.check_size(width as u64, height as u64)?;
-    let stored = decoder.input_colorspace().ok_or_else(|| source.broken("its header is missing"))?;
-    let (mode, wanted) = match info.components {
-        1 => (Mode::Luma, ColorSpace::Luma),
-        3 => (Mode::Rgb, ColorSpace::RGB),
-        // Asked for as it is stored: the inks are converted below, as libjpeg and Pillow do it.
-        4 => (Mode::Cmyk, stored),
-        other => return Err(source.broken(format!("it has {other} components a pixel"))),
+    let mode = match info.pixel_format {
+        PixelFormat::L8 => Mode::Luma,
+        PixelFormat::RGB24 => Mode::Rgb,
+        // The decoder inverts the inks, as Pillow does: it takes every CMYK JPEG for one of Adobe's.
+        PixelFormat::CMYK32 => Mode::Cmyk,
+        PixelFormat::L16 => return Err(source.broken("pixels of 16 bits are not supported")),
     };
-    decoder.set_options(options.jpeg_set_out_colorspace(wanted));
-    let mut samples = decoder.decode().map_err(|error| source.broken(error))?;
+    let samples = decoder.decode().map_err(|error| source.broken(error))?;
     if samples.len() != width * height * mode.channels() {
         return Err(source.broken("it holds another number of samples than its header says"));
     }
-    if mode == Mode::Cmyk {
-        for pixel in samples.chunks_exact_mut(4) {
-            if wanted == ColorSpace::YCCK {
-                let [red, green, blue] = ycc_to_rgb(pixel[0], pixel[1], pixel[2]);
-                pixel[..3].copy_from_slice(&[255 - red, 255 - green, 255 - blue]);
-            }
-            // Adobe's files hold the inks inverted, and Pillow takes every CMYK JPEG for one of Adobe's.
-            pixel.iter_mut().for_each(|ink| *ink = 255 - *ink);
-        }
-    }
     Ok(RawImage::bytes(mode, width, height, samples))
-}
-
-/// libjpeg's conversion, in 16-bit fixed point.
-fn ycc_to_rgb(luma: u8, blue_difference: u8, red_difference: u8) -> [u8; 3] {
-    const HALF: i32 = 1 << 15;
-    let y = i32::from(luma);
-    let cb = i32::from(blue_difference) - 128;
-    let cr = i32::from(red_difference) - 128;
-    let red = y + ((91_881 * cr + HALF) >> 16);
-    let green = y + ((-22_554 * cb - 46_802 * cr + HALF) >> 16);
-    let blue = y + ((116_130 * cb + HALF) >> 16);
-    [red, green, blue].map(|value| value.clamp(0, 255) as u8)
 }
 
 fn gif(source: &Source) -> Result<RawImage> {
