@@ -11,7 +11,7 @@ use candle_core::{Device, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use super::optimizer::AdamW;
+use super::optimizer::Optimizer;
 use crate::error::{Error, IoContext, Result};
 
 /// The names of a stage's files.
@@ -101,7 +101,7 @@ pub fn write_tensors(
 }
 
 /// Saves the training's state (see the head of this file).
-pub fn save(files: &Files, optimizer: &AdamW, state: &State) -> Result<()> {
+pub fn save(files: &Files, optimizer: &Optimizer, state: &State) -> Result<()> {
     let values = optimizer.variables().iter().map(|(name, var)| (name.clone(), var.as_detached_tensor()));
     let values = values.collect::<Vec<_>>();
     let moments = optimizer.state()?;
@@ -159,7 +159,7 @@ impl Saved {
     }
 
     /// Gives the moments back to the optimiser.
-    pub fn restore(&self, optimizer: &mut AdamW) -> Result<()> {
+    pub fn restore(&self, optimizer: &mut Optimizer) -> Result<()> {
         optimizer.restore(&self.tensors, self.updates)
     }
 }

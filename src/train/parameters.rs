@@ -25,11 +25,15 @@ pub struct Initializer {
     /// Whether the vision tower's positions start as sines and cosines of row and column, as large as the patches,
     /// instead of noise: a tower trained from nothing otherwise takes long to learn where a patch lies.
     pub sine_positions: bool,
+    /// Whether the language model starts out looking for like and copying it: keys begin as the queries, the output
+    /// projection as the transpose of the values, the logits as the embeddings (after Trockman and Kolter, arXiv
+    /// 2305.09828). A model trained from nothing otherwise takes thousands of updates to learn to look anything up.
+    pub mimetic_attention: bool,
 }
 
 impl Default for Initializer {
     fn default() -> Self {
-        Self { range: 0.02, sine_positions: false }
+        Self { range: 0.02, sine_positions: false, mimetic_attention: false }
     }
 }
 
@@ -190,6 +194,22 @@ impl Initializer {
     /// Fresh values: norms 1, biases 0, LoRA's A Kaiming-uniform and B 0, all else normal.
     fn values(&self, seed: u64, name: &str, shape: &[usize]) -> Vec<f32> {
         let count = shape.iter().product();
+        if self.mimetic_attention && name.starts_with("language_model.") {
+            if let Some(layer) = name.strip_suffix("self_attn.o_proj.weight")
+                && let &[outputs, inputs] = shape
+            {
+                let values = self.values(seed, &format!("{layer}self_attn.v_proj.weight"), &[inputs, outputs]);
+                let transposed = (0..outputs).flat_map(|row| values[row..].iter().step_by(outputs).copied());
+                return transposed.collect();
+            }
+            for (twin, original) in
+                [("k_proj.weight", "q_proj.weight"), ("lm_head.weight", "model.embed_tokens.weight")]
+            {
+                if let Some(stem) = name.strip_suffix(twin) {
+                    return self.values(seed, &format!("{stem}{original}"), shape);
+                }
+            }
+        }
         let mut random = generator(seed, &[name]);
         if name.ends_with(".bias") || name.contains(".lora_B.") {
             vec![0.0; count]

@@ -154,6 +154,23 @@ impl Group {
     }
 }
 
+/// An optimiser, in the recipe's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The paper's.
+    #[default]
+    Adamw,
+    /// For matrices of layers; everything else moves by AdamW.
+    Muon,
+}
+
+impl Method {
+    fn is_adamw(&self) -> bool {
+        *self == Method::Adamw
+    }
+}
+
 /// One stage of the training.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,12 +202,18 @@ pub struct Stage {
     #[serde(default)]
     pub decay_all: bool,
     pub clip: Option<f64>,
+    /// What moves the matrices of the layers.
+    #[serde(default, skip_serializing_if = "Method::is_adamw")]
+    pub optimizer: Method,
     /// The standard deviation of weights that no earlier stage trained; 0.02 as in the reference if left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initializer_range: Option<f64>,
     /// Whether the vision tower's positions start as sines and cosines of row and column.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sine_positions: bool,
+    /// Whether the language model starts out looking for like and copying it, see [`Initializer`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mimetic_attention: bool,
     /// Added to the recipe's seed, so that two stages see other examples.
     #[serde(default)]
     pub seed: u64,
@@ -261,7 +284,11 @@ impl Stage {
 
     pub fn initializer(&self) -> Initializer {
         let usual = Initializer::default();
-        Initializer { range: self.initializer_range.unwrap_or(usual.range), sine_positions: self.sine_positions }
+        Initializer {
+            range: self.initializer_range.unwrap_or(usual.range),
+            sine_positions: self.sine_positions,
+            mimetic_attention: self.mimetic_attention,
+        }
     }
 
     pub fn optimizer(&self) -> Settings {
@@ -271,6 +298,7 @@ impl Stage {
             weight_decay: self.weight_decay,
             decay_all: self.decay_all,
             clip: self.clip,
+            muon: self.optimizer == Method::Muon,
         }
     }
 }

@@ -13,7 +13,7 @@ use super::data::Split;
 use super::data::batch::{Batch, Batches};
 use super::lanes::Lanes;
 use super::learner::{Learner, MakeWork, Tally, Work};
-use super::optimizer::{AdamW, Gradients};
+use super::optimizer::{Gradients, Optimizer};
 use super::recipe::Stage;
 use crate::error::{Error, IoContext, Result};
 use crate::owl::processor::Tokenizer;
@@ -66,7 +66,7 @@ struct Window {
 }
 
 /// Trains a stage from `optimizer`'s number of updates to the end.
-pub fn train(session: &Session, optimizer: &mut AdamW, seconds_before: f64) -> Result<State> {
+pub fn train(session: &Session, optimizer: &mut Optimizer, seconds_before: f64) -> Result<State> {
     let stage = session.stage;
     let begun = Instant::now();
     let first = optimizer.updates();
@@ -173,7 +173,7 @@ fn progress_bar(stage: &Stage, first: usize) -> ProgressBar {
 /// core, two graphs gain nearly all of it. Their gradients are added in order, so the result is always the same.
 fn update(
     session: &Session,
-    optimizer: &mut AdamW,
+    optimizer: &mut Optimizer,
     receiver: &Receiver<Result<Work>>,
     step: usize,
     rate: f64,

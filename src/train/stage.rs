@@ -13,13 +13,13 @@ use super::data::scenes::{self, Scenes};
 use super::data::{Conversations, Split};
 use super::lanes::Lanes;
 use super::learner::{Learner, MakeWork, Work};
-use super::optimizer::AdamW;
+use super::optimizer::Optimizer;
 use super::parameters::{Parameters, generator};
 use super::recipe::{Group, Kind, Recipe, Stage};
 use super::run::{self, Session};
 use crate::error::{Error, IoContext, Result};
 use crate::owl::config::Config;
-use crate::owl::processor::{Template, Tokenizer, TokenizerTrainer};
+use crate::owl::processor::{Template, Tokenizer, TokenizerTrainer, decode_and_resize};
 
 /// How many dialogues the tokenizer is trained on.
 const TOKENIZER_DIALOGUES: usize = 3000;
@@ -114,7 +114,7 @@ impl Trainer {
         }
         let heads: &[_] = if stage.kind == Kind::Vision { &scenes::HEADS } else { &[] };
         let learner = Learner::new(&self.config, parameters, heads, stage.data.told_noise)?;
-        let mut optimizer = AdamW::new(learner.parameters.trainable(), stage.optimizer())?;
+        let mut optimizer = Optimizer::new(learner.parameters.trainable(), stage.optimizer())?;
         if let Some(saved) = &saved {
             saved.restore(&mut optimizer)?;
         }
@@ -337,11 +337,13 @@ fn tokenizer(recipe: &Recipe, base: &Path, kept: &Path) -> Result<Tokenizer> {
     Tokenizer::load(kept)
 }
 
-/// A picture of a file of training data as S x S pixels.
+/// A picture of a file of training data as S x S pixels, by the rules of inference.
 fn resize(path: &Path, side: usize) -> Result<image::RgbImage> {
-    let picture = image::open(path).map_err(|error| Error::input(format!("not a picture: {error}")).at(path))?;
-    let side = side as u32;
-    Ok(image::imageops::resize(&picture.to_rgb8(), side, side, image::imageops::FilterType::CatmullRom))
+    let bytes = std::fs::read(path).or_at("cannot read the picture", path)?;
+    let name = path.display().to_string();
+    let picture = decode_and_resize(&bytes, &name, side)?;
+    image::RgbImage::from_raw(side as u32, side as u32, picture.pixels)
+        .ok_or_else(|| Error::failed("a resized picture has another size").at(path))
 }
 
 /// Keeps large temporaries in the process instead of giving them back to the system after every operation: page

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Device};
 use owleval::train::data::batch::Batch;
 use owleval::train::learner::Learner;
-use owleval::train::optimizer::{AdamW, Gradients, Settings};
+use owleval::train::optimizer::{Gradients, Optimizer, Settings};
 use owleval::train::parameters::Parameters;
 use owleval::train::recipe::{Group, Lora};
 use owleval::train::schedule::{Decay, Schedule};
@@ -129,11 +129,12 @@ fn parity_of_eight_steps_of_adapter_training() {
             weight_decay: number("weight_decay"),
             decay_all: true,
             clip: Some(number("max_grad_norm")),
+            muon: false,
         };
         let steps = case["steps"].as_u64().unwrap() as usize;
         let warmup = case["schedule"]["warmup_steps"].as_u64().unwrap() as usize;
         let schedule = Schedule { decay: Decay::Linear, peak: number("lr"), floor: 0.0, warmup, steps };
-        let mut adamw = AdamW::new(learner.parameters.trainable(), settings).unwrap();
+        let mut adamw = Optimizer::new(learner.parameters.trainable(), settings).unwrap();
         let losses = case["losses"].as_array().unwrap();
         for step in 0..=steps {
             let loss = learner.loss(&batch).unwrap();
