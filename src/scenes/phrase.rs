@@ -97,7 +97,7 @@ impl Description {
 
     /// Whether it speaks of a pair that the split must not speak of.
     pub(super) fn is_barred(&self, split: Split) -> bool {
-        split != Split::HeldOut
+        !split.allows_held_out()
             && HELD_OUT.iter().any(|&(shape, colour)| self.shape == Some(shape) && self.colour == Some(colour))
     }
 }

@@ -15,12 +15,21 @@ pub const MOST_OBJECTS: usize = 4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
-    /// To learn from: no pair of [`HELD_OUT`] is ever shown or spoken of.
+    /// To learn from in pictures: no pair of [`HELD_OUT`] is ever shown or spoken of.
     Train,
     /// Other scenes of the same pairs.
     Fresh,
     /// Every scene holds at least one pair of [`HELD_OUT`].
     HeldOut,
+    /// To learn from in words alone: every pair is told, as LLaMA has read of things that no picture has shown it.
+    Told,
+}
+
+impl Split {
+    /// Whether a pair of [`HELD_OUT`] may occur.
+    pub fn allows_held_out(self) -> bool {
+        matches!(self, Split::HeldOut | Split::Told)
+    }
 }
 
 macro_rules! words {
@@ -78,7 +87,7 @@ words!(
     Row { Top = "top", Middle = "middle", Bottom = "bottom" }
 );
 
-/// The pairs of shape and colour that no picture and no sentence of [`Split::Train`] contains: every shape once, six of
+/// The pairs of shape and colour that no picture and no sentence about a picture of [`Split::Train`] contains: every shape once, six of
 /// the eight colours once.
 pub const HELD_OUT: [(Shape, Colour); 6] = [
     (Shape::Circle, Colour::Purple),
@@ -273,7 +282,7 @@ impl Scene {
             } else {
                 loop {
                     let pair = (attribute(dice, &objects, |o| o.shape), attribute(dice, &objects, |o| o.colour));
-                    if split == Split::HeldOut || !is_held_out(pair.0, pair.1) {
+                    if split.allows_held_out() || !is_held_out(pair.0, pair.1) {
                         break pair;
                     }
                 }

@@ -93,6 +93,18 @@ fn no_training_scene_and_no_training_sentence_holds_a_held_out_pair() {
 }
 
 #[test]
+fn told_scenes_hold_every_pair_and_are_others_than_those_of_the_pictures() {
+    let scenes: Vec<Scene> = (0..3_000).map(|index| Scene::sample(Split::Told, 3, index, 0.5)).collect();
+    let pairs: BTreeSet<_> =
+        scenes.iter().flat_map(|scene| &scene.objects).map(|object| (object.shape, object.colour)).collect();
+    assert_eq!(pairs.len(), Shape::ALL.len() * Colour::ALL.len());
+    let with_held_out = scenes.iter().filter(|scene| scene.has_held_out_pair()).count();
+    assert!((400..1_600).contains(&with_held_out), "{with_held_out} of 3000: told as often as other pairs");
+    let shown = |index| Scene::sample(Split::Train, 3, index, 0.5);
+    assert!((0..50).filter(|&index| shown(index) == scenes[index as usize]).count() < 5);
+}
+
+#[test]
 fn every_held_out_scene_holds_a_held_out_pair_and_every_pair_comes() {
     let mut seen = BTreeSet::new();
     for index in 0..500 {
