@@ -125,6 +125,23 @@ fn shards(index: &Path) -> Result<BTreeSet<String>> {
     Ok(parsed.weight_map.into_values().collect())
 }
 
+/// Puts a blob into a snapshot, as a relative link where the system has such.
+pub(super) fn link(etag: &str, blob: &Path, at: &Path) -> Result<()> {
+    if fs::symlink_metadata(at).is_ok() {
+        fs::remove_file(at).or_at("cannot replace", at)?;
+    }
+    #[cfg(unix)]
+    {
+        let _ = blob;
+        std::os::unix::fs::symlink(Path::new("../../blobs").join(etag), at).or_at("cannot link", at)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = etag;
+        fs::hard_link(blob, at).or_else(|_| fs::copy(blob, at).map(drop)).or_at("cannot link", at)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -125,7 +125,7 @@ impl<'a> Puller<'a> {
             bar.set_message(file.name.clone());
             let blob = blobs.join(&file.etag);
             self.fetch(&commit, file, &blob, &bar).await?;
-            link(&file.etag, &blob, &snapshot.join(&file.name))?;
+            cache::link(&file.etag, &blob, &snapshot.join(&file.name))?;
         }
         bar.finish_and_clear();
         // Only now, so that a revision in the cache always stands at a complete snapshot.
@@ -388,21 +388,4 @@ fn bar(files: &[Remote]) -> ProgressBar {
     let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(files.iter().filter_map(|file| file.bytes).sum()).with_style(style)
-}
-
-/// Puts a blob into a snapshot, as a relative link where the system has such.
-fn link(etag: &str, blob: &Path, at: &Path) -> Result<()> {
-    if fs::symlink_metadata(at).is_ok() {
-        fs::remove_file(at).or_at("cannot replace", at)?;
-    }
-    #[cfg(unix)]
-    {
-        let _ = blob;
-        std::os::unix::fs::symlink(Path::new("../../blobs").join(etag), at).or_at("cannot link", at)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = etag;
-        fs::hard_link(blob, at).or_else(|_| fs::copy(blob, at).map(drop)).or_at("cannot link", at)
-    }
 }

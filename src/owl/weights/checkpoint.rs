@@ -4,19 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use rayon::prelude::*;
 
 use super::file::{Encoding, Entry, Format, WeightFile};
+use super::layout::{Found, LAYOUT, find_weights};
 use super::lora::Adapter;
-use super::{
-    DtypePolicy, LANGUAGE_MODEL, Quantization, canonical_name, convert, digest, gguf, is_buffer, is_language_linear,
-};
+use super::{DtypePolicy, canonical_name, digest, gguf, is_buffer};
 use crate::error::{Error, IoContext, Result};
-use crate::owl::source::{LinearWeight, LowRank, TensorSource};
 
 /// The files beside the weights that belong to a model.
 pub(super) const SIDE_FILES: [&str; 9] = [
@@ -52,9 +50,9 @@ enum Beside {
     Gguf,
 }
 
-struct Located {
-    file: usize,
-    entry: Entry,
+pub(super) struct Located {
+    pub file: usize,
+    pub entry: Entry,
 }
 
 /// Opened weight files, of which nothing but the headers has been read.
@@ -65,18 +63,18 @@ struct Located {
 /// checkpoint.finish(|_| false)?;       // an error where the files hold tensors that the model does not know
 /// ```
 pub struct Checkpoint {
-    place: PathBuf,
+    pub(super) place: PathBuf,
     beside: Beside,
-    files: Vec<WeightFile>,
+    pub(super) files: Vec<WeightFile>,
     /// By the names of the model; buffers and an adapter's tensors included.
-    tensors: BTreeMap<String, Located>,
-    device: Device,
-    policy: DtypePolicy,
-    merged: Option<Adapter>,
-    applied: Option<Adapter>,
+    pub(super) tensors: BTreeMap<String, Located>,
+    pub(super) device: Device,
+    pub(super) policy: DtypePolicy,
+    pub(super) merged: Option<Adapter>,
+    pub(super) applied: Option<Adapter>,
     asked: Mutex<BTreeSet<String>>,
-    left_dense: Mutex<Vec<String>>,
-    progress: ProgressBar,
+    pub(super) left_dense: Mutex<Vec<String>>,
+    pub(super) progress: ProgressBar,
 }
 
 impl std::fmt::Debug for Checkpoint {
@@ -246,7 +244,7 @@ impl Checkpoint {
     }
 
     /// Matrices of the language model that stayed dense although quantisation was asked for, because their shape is not
-    /// one that can be quantised (see [`Quantization::fits`]).
+    /// one that can be quantised (see [`super::Quantization::fits`]).
     pub fn left_dense(&self) -> Vec<String> {
         self.left_dense.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -361,7 +359,7 @@ impl Checkpoint {
         }
     }
 
-    fn locate(&self, name: &str) -> Result<&Located> {
+    pub(super) fn locate(&self, name: &str) -> Result<&Located> {
         self.tensors.get(name).ok_or_else(|| {
             Error::input(format!("there is no tensor {name:?}"))
                 .at(&self.place)
@@ -370,7 +368,7 @@ impl Checkpoint {
     }
 
     /// A tensor that is asked for, of the shape that is expected.
-    fn expect(&self, name: &str, shape: &[usize]) -> Result<&Located> {
+    pub(super) fn expect(&self, name: &str, shape: &[usize]) -> Result<&Located> {
         let Some(located) = self.tensors.get(name) else {
             let place = match self.files.as_slice() {
                 [only] => &only.path,
@@ -390,220 +388,13 @@ impl Checkpoint {
         Ok(located)
     }
 
-    /// A, B and scaling of the adapter that is merged into a tensor.
-    fn merged_pair(&self, name: &str) -> Option<(&Tensor, &Tensor, f64)> {
-        let adapter = self.merged.as_ref()?;
-        let (a, b) = adapter.get(name.strip_suffix(".weight")?)?;
-        Some((a, b, adapter.scaling()))
-    }
-
-    /// What the merged adapter adds to a tensor, row-major.
-    fn delta(&self, name: &str) -> Result<Option<Vec<f32>>> {
-        let Some((a, b, scaling)) = self.merged_pair(name) else { return Ok(None) };
-        let delta = (b.matmul(a)? * scaling)?;
-        Ok(Some(delta.flatten_all()?.to_vec1()?))
-    }
-
-    /// All values of a tensor as f32, with the merged adapter.
-    pub(super) fn values(&self, name: &str) -> Result<Vec<f32>> {
-        let Located { file, entry } = self.locate(name)?;
-        let file = &self.files[*file];
-        let mut values = convert::to_f32(&entry.encoding, &entry.shape, &file.values(entry))
-            .map_err(|error| in_tensor(error, name, &file.path))?;
-        if let Some(delta) = self.delta(name)? {
-            values.par_iter_mut().zip(delta.par_iter()).for_each(|(value, change)| *value += change);
-        }
-        self.done_with(file, entry);
-        Ok(values)
-    }
-
-    /// The bytes of a tensor in its own encoding: those of the file where no adapter changes them.
-    pub(super) fn stored_values(&self, name: &str, encoding: &Encoding) -> Result<Vec<u8>> {
-        let Located { file, entry } = self.locate(name)?;
-        if self.merged_pair(name).is_some() || *encoding != entry.encoding {
-            return convert::encode(&self.values(name)?, encoding);
-        }
-        let file = &self.files[*file];
-        let values = file.values(entry).into_owned();
-        self.done_with(file, entry);
-        Ok(values)
-    }
-
-    fn load(&self, name: &str, located: &Located) -> Result<Tensor> {
-        let Located { file, entry } = located;
-        let dtype = self.policy.of(name);
-        if self.merged_pair(name).is_some() {
-            let values = self.values(name)?;
-            return Ok(Tensor::from_vec(values, entry.shape.as_slice(), &self.device)?.to_dtype(dtype)?);
-        }
-        let file = &self.files[*file];
-        let tensor = convert::to_tensor(&entry.encoding, &entry.shape, &file.values(entry), dtype, &self.device)
-            .map_err(|error| in_tensor(error, name, &file.path))?;
-        self.done_with(file, entry);
-        Ok(tensor)
-    }
-
-    /// A tensor has been taken over: its pages are given back, and the progress bar moves on.
-    fn done_with(&self, file: &WeightFile, entry: &Entry) {
-        file.release(entry);
-        self.progress.inc(entry.length as u64);
-    }
-
     /// Takes the progress bar away.
     pub(super) fn end_progress(&self) {
         self.progress.finish_and_clear();
     }
 }
 
-impl TensorSource for Checkpoint {
-    fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let located = self.expect(name, shape)?;
-        self.load(name, located)
-    }
-
-    fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
-    }
-
-    /// Quantised where the file holds the matrix so, or where the policy asks for it and the shape allows it.
-    fn linear(&self, name: &str, out_features: usize, in_features: usize) -> Result<LinearWeight> {
-        let shape = [out_features, in_features];
-        let located = self.expect(name, &shape)?;
-        let wanted = self.policy.quantize.filter(|_| is_language_linear(name));
-        if let Encoding::Blocks(stored) = &located.entry.encoding {
-            let file = &self.files[located.file];
-            if let Some(wanted) = wanted
-                && wanted.ggml() != stored.0
-            {
-                let found = &located.entry.encoding;
-                return Err(Error::input(format!(
-                    "the file is quantised as {found}, but {} is asked for",
-                    wanted.name()
-                ))
-                .at(&file.path)
-                .remedy("leave the dtype to the file, or quantise the original checkpoint anew"));
-            }
-            let values = file.values(&located.entry);
-            let tensor = convert::quantized(&located.entry.encoding, &shape, &values, &self.device)
-                .map_err(|error| in_tensor(error, name, &file.path))?;
-            self.done_with(file, &located.entry);
-            return Ok(LinearWeight::Quantized(Arc::new(tensor)));
-        }
-        match wanted {
-            Some(quantization) if Quantization::fits(&shape) => {
-                let blocks = convert::quantize(&self.values(name)?, quantization)?;
-                let encoding = Encoding::Blocks(super::file::GgmlName(quantization.ggml()));
-                let tensor = convert::quantized(&encoding, &shape, &blocks, &self.device)?;
-                Ok(LinearWeight::Quantized(Arc::new(tensor)))
-            }
-            Some(_) => {
-                self.left_dense.lock().unwrap_or_else(PoisonError::into_inner).push(name.to_owned());
-                Ok(LinearWeight::Dense(self.load(name, located)?))
-            }
-            None => Ok(LinearWeight::Dense(self.load(name, located)?)),
-        }
-    }
-
-    fn adapter(&self, name: &str, _out_features: usize, _in_features: usize) -> Result<Option<LowRank>> {
-        let Some(adapter) = &self.applied else { return Ok(None) };
-        let Some((a, b)) = adapter.get(name) else { return Ok(None) };
-        let dtype = self.policy.of(name);
-        let place = |tensor: &Tensor| -> Result<Tensor> { Ok(tensor.to_device(&self.device)?.to_dtype(dtype)?) };
-        Ok(Some(LowRank { a: place(a)?, b: place(b)?, scaling: adapter.config.scaling(), dropout: 0.0 }))
-    }
-
-    fn device(&self) -> Device {
-        self.device.clone()
-    }
-
-    fn dtype(&self) -> DType {
-        self.policy.of(LANGUAGE_MODEL)
-    }
-}
-
 /// Whether a name is that of a low-rank factor.
 pub(super) fn is_adapter(name: &str) -> bool {
     name.contains(".lora_")
-}
-
-fn in_tensor(error: Error, name: &str, file: &Path) -> Error {
-    let remedy = error.remedy_text().map(str::to_owned);
-    let wrapped = Error::input(format!("tensor {name:?} cannot be loaded: {}", error.message())).at(file).source(error);
-    match remedy {
-        Some(remedy) => wrapped.remedy(remedy),
-        None => wrapped,
-    }
-}
-
-const LAYOUT: &str = "a model is a folder with config.json and model.safetensors or pytorch_model.bin (or shards of one \
-                      of them with their index), or a GGUF file made by owleval model quantize";
-
-struct Found {
-    files: Vec<PathBuf>,
-    /// The index file, and which shard it promises each tensor in.
-    index: Option<(PathBuf, BTreeMap<String, String>)>,
-}
-
-/// The weight files of a folder: safetensors before PyTorch files before GGUF.
-fn find_weights(folder: &Path) -> Result<Found> {
-    for (single, index) in
-        [("model.safetensors", "model.safetensors.index.json"), ("pytorch_model.bin", "pytorch_model.bin.index.json")]
-    {
-        if folder.join(single).exists() {
-            return Ok(Found { files: vec![folder.join(single)], index: None });
-        }
-        if folder.join(index).exists() {
-            return read_index(folder, &folder.join(index));
-        }
-    }
-    let mut others: Vec<PathBuf> = fs::read_dir(folder)
-        .or_at("cannot read the folder", folder)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (name.ends_with(".safetensors") || name.ends_with(".gguf"))
-                && !name.starts_with("adapter_")
-                && !name.starts_with('.')
-        })
-        .collect();
-    others.sort();
-    match others.len() {
-        1 => Ok(Found { files: others, index: None }),
-        0 => Err(Error::input("the folder holds no weights").at(folder).remedy(LAYOUT)),
-        count => Err(Error::input(format!("the folder holds {count} weight files and no index"))
-            .at(folder)
-            .remedy("add the *.index.json that belongs to them, or name one file")),
-    }
-}
-
-fn read_index(folder: &Path, path: &Path) -> Result<Found> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let text = fs::read(path).or_at("cannot read the index", path)?;
-    let index: Index = serde_json::from_slice(&text).map_err(|error| {
-        Error::input("this is no index of weights")
-            .at_line(path, error.line())
-            .remedy("download the index again")
-            .source(error)
-    })?;
-    let shards: BTreeSet<&String> = index.weight_map.values().collect();
-    if shards.is_empty() {
-        return Err(Error::input("the index names no tensors").at(path).remedy("download the index again"));
-    }
-    let mut files = Vec::new();
-    for shard in shards {
-        if shard.contains(['/', '\\']) || shard.starts_with('.') {
-            return Err(Error::input(format!("the index names {shard:?}, which is no plain file name")).at(path));
-        }
-        let file = folder.join(shard);
-        if !file.exists() {
-            return Err(Error::input(format!("the shard {shard:?} is missing, which the index names"))
-                .at(path)
-                .remedy(format!("put {shard} into {}", folder.display())));
-        }
-        files.push(file);
-    }
-    Ok(Found { files, index: Some((path.to_owned(), index.weight_map)) })
 }

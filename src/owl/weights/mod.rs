@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! safetensors │ pytorch_model.bin │ GGUF │ embedded bytes     file.rs + one reader a format: name -> range of bytes
-//!        └──────── Checkpoint ────────┘                       which files, which names, which were asked for
-//!                     │  tensor by tensor, converted or quantised on the way (convert.rs)
+//!        └──────── Checkpoint ────────┘                       which files (layout.rs), which names, which were asked for
+//!                     │  tensor by tensor (load.rs), converted or quantised on the way (convert.rs)
 //!            source::TensorSource                             what the model sees
 //! ```
 //!
@@ -23,6 +23,8 @@ mod digest;
 mod export;
 mod file;
 mod gguf;
+mod layout;
+mod load;
 pub mod lora;
 mod pickle;
 mod pytorch;
