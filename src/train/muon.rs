@@ -1,8 +1,8 @@
 //! Muon: momentum whose directions are made equally long (Jordan et al. 2024; Liu et al., arXiv 2502.16982).
 //!
 //! The momentum M of a matrix is replaced by the nearest semi-orthogonal matrix, U Vᵀ of its singular value
-//! decomposition U S Vᵀ, so that rare directions of the gradient are learnt as fast as common ones. A small language
-//! model that is trained from nothing needs about half of AdamW's updates.
+//! decomposition U S Vᵀ, so that rare directions of the gradient are learnt as fast as common ones. What that
+//! is worth for `owl-mini` stands in its recipe (`recipes/owl-mini.toml`).
 
 use candle_core::{Tensor, Var};
 
