@@ -136,9 +136,18 @@ fn components(models: usize, met: impl Fn(usize, usize) -> bool) -> Vec<Vec<usiz
 
 /// A group of models, not all of them, that lost no point to any other, where there is one: Ford's condition fails.
 fn never_beaten(models: usize, wins: &[f64]) -> Option<Vec<usize>> {
-    let beaten_by = |model: usize, other: usize| wins[other * models + model] > 0.0;
-    // Who can be reached over defeats from a model is closed: nobody outside beat anyone inside.
-    (0..models).map(|start| reached(models, start, beaten_by)).find(|group| group.len() < models)
+    let beat = |model: usize, other: usize| wins[model * models + other] > 0.0;
+    if models == 0 {
+        return None;
+    }
+    // What can be reached over defeats is closed: nobody outside beat anyone inside.
+    let above = reached(models, 0, |model, other| beat(other, model));
+    if above.len() < models {
+        return Some(above);
+    }
+    // What cannot be reached over victories was never beaten by what can.
+    let below = reached(models, 0, beat);
+    (below.len() < models).then(|| (0..models).filter(|model| !below.contains(model)).collect())
 }
 
 /// Newton's method on the logarithm of the likelihood, which is concave; `None` where it does not converge.

@@ -33,6 +33,12 @@ impl Clusters {
     }
 }
 
+/// There are not so many clusters.
+pub(super) fn outside(cluster: usize, clusters: usize) -> Error {
+    Error::input(format!("cluster {cluster} of {clusters}, counted from 0"))
+        .remedy("count the clusters of all observations before any statistic is begun")
+}
+
 /// A row of sums for every cluster: clusters × width.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClusterSums {
@@ -49,10 +55,7 @@ impl ClusterSums {
     /// The row to which an observation of this cluster is added; an error where there are not so many clusters.
     pub(super) fn row(&mut self, cluster: usize) -> Result<&mut [f64]> {
         let (clusters, width) = (self.clusters, self.width);
-        self.rows.get_mut(cluster * width..(cluster + 1) * width).ok_or_else(|| {
-            Error::input(format!("cluster {cluster} of {clusters}"))
-                .remedy("count the clusters of all observations before any statistic is begun")
-        })
+        self.rows.get_mut(cluster * width..(cluster + 1) * width).ok_or_else(|| outside(cluster, clusters))
     }
 
     pub(super) fn rows(&self) -> impl Iterator<Item = &[f64]> {
@@ -162,9 +165,8 @@ pub(super) fn percentile_interval(
     if defined.is_empty() || undefined as f64 > MOST_UNDEFINED * resamples as f64 {
         return Err(Undefined::Resamples);
     }
-    defined.sort_unstable_by(f64::total_cmp);
     let tail = (1.0 - LEVEL) / 2.0;
-    Ok((quantile(&defined, tail), quantile(&defined, 1.0 - tail), undefined))
+    Ok((quantile(&mut defined, tail), quantile(&mut defined, 1.0 - tail), undefined))
 }
 
 /// A statistic that is a function of sums over clusters.
@@ -184,6 +186,10 @@ pub trait Additive: Sync {
     }
 
     /// The statistic with its cluster bootstrap interval (percentiles).
+    ///
+    /// With few clusters it is a little short: on OwlEval's 50 pictures it holds the true rate of a model in 93 to 94 % of
+    /// simulated studies ([`Mean::cluster_robust`] in 94 %;
+    /// `cargo test --release two_thousand_studies -- --ignored --nocapture`).
     ///
     /// Source: Davison and Hinkley, Bootstrap Methods and their Application (1997), section 3.8, strategy 1.
     fn bootstrap(&self, draws: &Draws) -> Result<Estimate, Undefined> {
@@ -230,24 +236,32 @@ impl Mean {
         self.sums.rows().map(|row| (row[0], row[1])).filter(|(_, number)| *number > 0.0)
     }
 
-    /// The mean with a standard error from whole clusters and Student's t with G − 1 degrees of freedom:
-    /// se² = G/(G − 1) Σ_c (Σ_{i∈c} (xᵢ − x̄))² / n².
+    /// The mean with a standard error from whole clusters and Student's t: leaving out one cluster after the other,
+    /// se² = (G − 1)/G Σ_c (x̄₍₋c₎ − x̄)², where x̄₍₋c₎ − x̄ = −Σ_{i∈c} (xᵢ − x̄)/(n − n_c). With clusters of one size this
+    /// is Miller's clustered error times √(G/(G − 1)). The degrees of freedom are those of the effective number of
+    /// clusters, n²/Σ n_c² − 1: one large picture is worth less than many small ones.
     ///
-    /// Source: Miller, Adding Error Bars to Evals (arXiv 2411.00640), section 2.2, with the small-sample factor and the t
-    /// of Cameron and Miller, Journal of Human Resources 50 (2015), section VI.
+    /// Source: Miller, Adding Error Bars to Evals (arXiv 2411.00640), section 2.2; the jackknife: Cameron and Miller,
+    /// Journal of Human Resources 50 (2015), section VI.B; effective clusters: Carter, Schnepel and Steigerwald, Review of
+    /// Economics and Statistics 99 (2017).
     pub fn cluster_robust(&self) -> Result<Estimate, Undefined> {
         let point = self.value()?;
+        let n = self.n as f64;
         let clusters = self.clusters().count();
         if clusters < 2 {
             return Err(Undefined::FewClusters);
         }
-        let (clusters_less_one, number) = (clusters as f64 - 1.0, self.n as f64);
-        let squares: f64 = self.clusters().map(|(sum, number)| (sum - number * point).powi(2)).sum();
-        let error = (clusters as f64 / clusters_less_one * squares).sqrt() / number;
-        let reach = student_quantile(1.0 - (1.0 - LEVEL) / 2.0, clusters_less_one) * error;
-        let method = Method::ClusterRobust { clusters };
-        Ok(Estimate { point, low: point - reach, high: point + reach, n: self.n, method })
+        let squares: f64 = self.clusters().map(|(sum, number)| ((sum - number * point) / (n - number)).powi(2)).sum();
+        let effective = n * n / self.clusters().map(|(_, number)| number * number).sum::<f64>();
+        let variance = (clusters as f64 - 1.0) / clusters as f64 * squares;
+        Ok(student_interval(point, variance, effective - 1.0, self.n, Method::ClusterRobust { clusters }))
     }
+}
+
+/// The interval of [`LEVEL`] of an estimate with this variance.
+pub(super) fn student_interval(point: f64, variance: f64, freedom: f64, n: usize, method: Method) -> Estimate {
+    let reach = student_quantile(1.0 - (1.0 - LEVEL) / 2.0, freedom) * variance.sqrt();
+    Estimate { point, low: point - reach, high: point + reach, n, method }
 }
 
 impl Additive for Mean {

@@ -97,13 +97,37 @@ impl fmt::Display for Method {
     }
 }
 
-/// The `share` quantile of sorted values, linear between neighbours (definition 7 of Hyndman and Fan, 1996).
+/// The `share` quantile of values, linear between neighbours (definition 7 of Hyndman and Fan, 1996). It reorders them.
 ///
 /// There must be at least one value.
-pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let last = sorted.len() - 1;
-    let position = share * last as f64;
-    let below = (position.floor() as usize).min(last);
-    let above = (below + 1).min(last);
-    sorted[below] + (position - below as f64) * (sorted[above] - sorted[below])
+pub(super) fn quantile(values: &mut [f64], share: f64) -> f64 {
+    let position = share * (values.len() - 1) as f64;
+    let (_, below, others) = values.select_nth_unstable_by(position.floor() as usize, f64::total_cmp);
+    let above = others.iter().copied().min_by(f64::total_cmp).unwrap_or(*below);
+    *below + position.fract() * (above - *below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_lies_between_the_sorted_values_beside_it() {
+        let values = [4.0, -1.0, 0.5, 9.0, 4.0];
+        for (share, expected) in
+            [(0.0, -1.0), (0.125, -0.25), (0.25, 0.5), (0.5, 4.0), (0.75, 4.0), (0.9, 7.0), (1.0, 9.0)]
+        {
+            assert_eq!(quantile(&mut values.clone(), share), expected);
+        }
+        assert_eq!(quantile(&mut [3.0], 0.975), 3.0);
+    }
+
+    #[test]
+    fn every_reason_and_method_is_said_in_words() {
+        let method = |undefined| Method::ClusterBootstrap { clusters: 50, resamples: 1000, undefined };
+        assert_eq!(method(0).to_string(), "percentiles of 1000 resamples of 50 clusters");
+        assert_eq!(method(7).to_string(), "percentiles of 1000 resamples of 50 clusters, 7 of them undefined");
+        assert_eq!(Method::Goodman { categories: 4 }.to_string(), "Goodman, simultaneous over 4 categories");
+        assert_eq!(Undefined::Constant.to_string(), "all ratings are the same");
+    }
 }

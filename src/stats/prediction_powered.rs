@@ -1,8 +1,7 @@
 //! Few human grades and many judge grades: the judge narrows the interval, the humans keep it honest.
 
-use super::clusters::ClusterSums;
-use super::distribution::student_quantile;
-use super::estimate::{Estimate, LEVEL, Method, Undefined};
+use super::clusters::{outside, student_interval};
+use super::estimate::{Estimate, Method, Undefined};
 use crate::error::{Error, Result};
 
 /// Items that a judge graded, of which humans graded some: of one model (its A-rate: 1 for A, 0 otherwise), or of the
@@ -12,8 +11,7 @@ use crate::error::{Error, Result};
 /// others is not the one that was measured.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// Of items with a human grade: number, Σ human, Σ judge; of the others: number, Σ judge.
-    sums: ClusterSums,
+    clusters: Vec<Sums>,
 }
 
 /// What the grades say together.
@@ -34,19 +32,64 @@ impl PredictionPowered {
     }
 }
 
-/// Two means of the human-graded items and two of the others, and what each cluster adds to their errors.
-struct Parts {
-    /// (mean of human grades, mean of the judge's grades of the same items, mean of the judge's grades of the others)
-    means: (f64, f64, f64),
-    /// By cluster: its part in the error of the human mean, and in that of the judge's difference between both sets.
-    errors: Vec<(f64, f64)>,
-    human_items: usize,
-    human_clusters: usize,
+/// Sums over the items of some clusters.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sums {
+    /// Items with a human grade, and what both gave them.
+    graded: f64,
+    human: f64,
+    judge: f64,
+    /// The others, and what the judge gave them.
+    others: f64,
+    judge_others: f64,
+}
+
+impl Sums {
+    fn plus(self, sign: f64, other: Self) -> Self {
+        Self {
+            graded: self.graded + sign * other.graded,
+            human: self.human + sign * other.human,
+            judge: self.judge + sign * other.judge,
+            others: self.others + sign * other.others,
+            judge_others: self.judge_others + sign * other.judge_others,
+        }
+    }
+
+    fn estimate(self, lambda: f64) -> f64 {
+        // Without other items there is nothing that the judge could add.
+        let correction =
+            if self.others > 0.0 { self.judge_others / self.others - self.judge / self.graded } else { 0.0 };
+        self.human / self.graded + lambda * correction
+    }
+
+    /// What a cluster, one of those that add up to these sums, adds to the errors of the human mean, of the judge's mean
+    /// of the same items, and of his mean of the others.
+    fn errors(self, cluster: Self) -> [f64; 3] {
+        let error = |sum: f64, number: f64, all: f64, items: f64| {
+            if items > 0.0 { (sum - number * all / items) / items } else { 0.0 }
+        };
+        [
+            error(cluster.human, cluster.graded, self.human, self.graded),
+            error(cluster.judge, cluster.graded, self.judge, self.graded),
+            error(cluster.judge_others, cluster.others, self.judge_others, self.others),
+        ]
+    }
+
+    /// The λ of least variance, of the clusters that add up to these sums.
+    fn tuned(self, clusters: impl Iterator<Item = Self>) -> f64 {
+        let (mut product, mut square) = (0.0, 0.0);
+        for cluster in clusters {
+            let [human, judge, others] = self.errors(cluster);
+            product += human * (judge - others);
+            square += (judge - others).powi(2);
+        }
+        if self.others > 0.0 && square > 0.0 { (product / square).clamp(0.0, 1.0) } else { 0.0 }
+    }
 }
 
 impl Judged {
     pub fn new(clusters: usize) -> Self {
-        Self { sums: ClusterSums::zeros(clusters, 5) }
+        Self { clusters: vec![Sums::default(); clusters] }
     }
 
     /// Adds an item that the judge graded and, perhaps, a human.
@@ -54,88 +97,82 @@ impl Judged {
         if let Some(wrong) = [Some(judge), human].into_iter().flatten().find(|grade| !grade.is_finite()) {
             return Err(Error::input(format!("{wrong} is no grade that a mean can be taken of")));
         }
-        let row = self.sums.row(cluster)?;
-        if let Some(human) = human {
-            row[0] += 1.0;
-            row[1] += human;
-            row[2] += judge;
-        } else {
-            row[3] += 1.0;
-            row[4] += judge;
-        }
+        let item = match human {
+            Some(human) => Sums { graded: 1.0, human, judge, ..Sums::default() },
+            None => Sums { others: 1.0, judge_others: judge, ..Sums::default() },
+        };
+        let clusters = self.clusters.len();
+        let sums = self.clusters.get_mut(cluster).ok_or_else(|| outside(cluster, clusters))?;
+        *sums = sums.plus(1.0, item);
         Ok(())
     }
 
     /// θ = Ȳ + λ (f̄_N − f̄_n), where Ȳ is the mean of the n human grades, f̄_n the judge's mean of the same items and
-    /// f̄_N its mean of the N others, with the λ in [0, 1] of least variance.
+    /// f̄_N its mean of the N others, with the λ in [0, 1] of least variance: with a_c = Σ (Y − Ȳ)/n and
+    /// b_c = Σ (f − f̄_n)/n − Σ (f − f̄_N)/N over the items of a cluster, λ = Σ a b / Σ b².
     ///
-    /// The variance is summed over clusters, so that a picture may have items of both kinds: with a_c = Σ (Y − Ȳ)/n and
-    /// b_c = Σ (f − f̄_n)/n − Σ (f − f̄_N)/N over the cluster's items, var θ = G/(G − 1) Σ_c (a_c − λ b_c)², of which
-    /// λ = Σ a b / Σ b² is the minimum. G counts the clusters with a human grade; Student's t has G − 1 degrees of freedom
-    /// (G − 2 where λ was estimated, and the factor is G/(G − 2)).
+    /// The variance is that of leaving out one cluster after the other (λ is chosen again each time), so that a picture
+    /// may have items of both kinds. Student's t has the degrees of freedom of Welch, with effective numbers of clusters:
+    /// (Σ w)²/Σ w² − 1, w_c = v_n n_c/n + v_N N_c/N, v the variances of both parts.
+    ///
+    /// Measured on OwlEval's clusters, 2,000 simulated studies each, with human grades of 10, 20 or 35 of the 50 pictures
+    /// and a judge who errs at 10 % or 60 % of the answers and favours one model: the intervals hold the true A-rate in
+    /// 94.5 to 96.3 % of the studies and the true difference of two models in 94.9 to 96.5 %. A judge who errs at 10 % is
+    /// worth 2.0 times as many human grades where 20 pictures have them, one who errs at 60 % 1.1 times
+    /// (`cargo test --release two_thousand_studies -- --ignored --nocapture`).
     ///
     /// Undefined with fewer than four clusters with human grades.
     ///
     /// Source: Angelopoulos, Bates, Fannjiang, Jordan and Zrnic, Prediction-Powered Inference, Science 382 (2023); λ:
     /// Angelopoulos, Duchi and Zrnic, PPI++ (arXiv 2311.01453), section 6, here with clusters.
     pub fn estimate(&self) -> Result<PredictionPowered, Undefined> {
-        let parts = self.parts()?;
-        let product: f64 = parts.errors.iter().map(|(human, judge)| human * judge).sum();
-        let square: f64 = parts.errors.iter().map(|(_, judge)| judge * judge).sum();
-        let lambda = if square > 0.0 { (product / square).clamp(0.0, 1.0) } else { 0.0 };
-        let lost = if lambda > 0.0 { 2 } else { 1 };
-        Ok(PredictionPowered {
-            estimate: parts.estimate(lambda, lost)?,
-            human_only: Estimate {
-                method: Method::ClusterRobust { clusters: parts.human_clusters },
-                ..parts.estimate(0.0, 1)?
-            },
-            lambda,
-        })
+        let total = self.total();
+        let lambda = total.tuned(self.clusters.iter().copied());
+        let estimate = self.jackknife(lambda, |left_out| {
+            let others = self.clusters.iter().enumerate().filter(|(cluster, _)| *cluster != left_out);
+            total.plus(-1.0, self.clusters[left_out]).tuned(others.map(|(_, sums)| *sums))
+        })?;
+        Ok(PredictionPowered { estimate, human_only: self.with_lambda(0.0)?, lambda })
     }
 
-    /// The estimate with a λ that was chosen before the grades were seen: 1 is plain prediction-powered inference.
+    /// The estimate with a λ that was chosen before the grades were seen: 1 is plain prediction-powered inference, 0 is
+    /// the mean of the human grades alone.
     pub fn with_lambda(&self, lambda: f64) -> Result<Estimate, Undefined> {
-        self.parts()?.estimate(lambda, 1)
+        self.jackknife(lambda, |_| lambda)
     }
 
-    fn parts(&self) -> Result<Parts, Undefined> {
-        let total = self.sums.total();
-        let [n, human, judge, others, judge_others] = [0, 1, 2, 3, 4].map(|column| total[column]);
-        if n == 0.0 {
-            return Err(Undefined::Empty);
+    fn total(&self) -> Sums {
+        self.clusters.iter().fold(Sums::default(), |total, cluster| total.plus(1.0, *cluster))
+    }
+
+    /// `lambda_without` is the λ where this cluster is left out.
+    fn jackknife(&self, lambda: f64, lambda_without: impl Fn(usize) -> f64) -> Result<Estimate, Undefined> {
+        let total = self.total();
+        let with_human = self.clusters.iter().filter(|cluster| cluster.graded > 0.0).count();
+        match with_human {
+            0 => return Err(Undefined::Empty),
+            1..4 => return Err(Undefined::FewClusters),
+            _ => {}
         }
-        // Without other items there is nothing that the judge could add.
-        let (judge_mean, others_mean) = if others > 0.0 { (judge / n, judge_others / others) } else { (0.0, 0.0) };
-        let means = (human / n, judge_mean, others_mean);
-        let errors = self.sums.rows().map(|row| {
-            let human = (row[1] - row[0] * means.0) / n;
-            let judge = if others > 0.0 {
-                (row[2] - row[0] * judge_mean) / n - (row[4] - row[3] * others_mean) / others
-            } else {
-                0.0
-            };
-            (human, judge)
+        let counts = |cluster: &Sums| cluster.graded > 0.0 || cluster.others > 0.0 && lambda > 0.0;
+        let point = total.estimate(lambda);
+        let (mut clusters, mut squares, mut human_variance, mut judge_variance) = (0.0, 0.0, 0.0, 0.0);
+        for (index, cluster) in self.clusters.iter().enumerate().filter(|(_, cluster)| counts(cluster)) {
+            clusters += 1.0;
+            squares += (total.plus(-1.0, *cluster).estimate(lambda_without(index)) - point).powi(2);
+            let [human, judge, others] = total.errors(*cluster);
+            human_variance += (human - lambda * judge).powi(2);
+            judge_variance += (lambda * others).powi(2);
+        }
+        if human_variance + judge_variance == 0.0 {
+            human_variance = 1.0;
+        }
+        let weights = self.clusters.iter().map(|cluster| {
+            human_variance * cluster.graded / total.graded + judge_variance * cluster.others / total.others.max(1.0)
         });
-        let human_clusters = self.sums.rows().filter(|row| row[0] > 0.0).count();
-        Ok(Parts { means, errors: errors.collect(), human_items: n as usize, human_clusters })
-    }
-}
-
-impl Parts {
-    /// `lost` are the degrees of freedom that the means, and perhaps λ, have used up.
-    fn estimate(&self, lambda: f64, lost: usize) -> Result<Estimate, Undefined> {
-        let clusters = self.human_clusters;
-        if clusters < 4 {
-            return Err(Undefined::FewClusters);
-        }
-        let (human, judge, others) = self.means;
-        let point = human + lambda * (others - judge);
-        let freedom = (clusters - lost) as f64;
-        let squares: f64 = self.errors.iter().map(|(human, judge)| (human - lambda * judge).powi(2)).sum();
-        let error = (clusters as f64 / freedom * squares).sqrt();
-        let reach = student_quantile(1.0 - (1.0 - LEVEL) / 2.0, freedom) * error;
-        let method = Method::PredictionPowered { clusters };
-        Ok(Estimate { point, low: point - reach, high: point + reach, n: self.human_items, method })
+        let (sum, square) = weights.fold((0.0, 0.0), |(sum, square), weight| (sum + weight, square + weight * weight));
+        let method = Method::PredictionPowered { clusters: with_human };
+        let variance = (clusters - 1.0) / clusters * squares;
+        Ok(student_interval(point, variance, sum * sum / square - 1.0, total.graded as usize, method))
     }
 }

@@ -1,6 +1,6 @@
 //! Who rated what how: units × raters, with holes.
 
-use super::clusters::Mean;
+use super::clusters::{self, Mean};
 use super::confusion::Confusion;
 use crate::error::{Error, Result};
 
@@ -42,8 +42,7 @@ impl Ratings {
                 .remedy("give one label a rater, `None` where a rater has not rated the unit"));
         }
         if cluster >= self.clusters {
-            return Err(Error::input(format!("cluster {cluster} of {}", self.clusters))
-                .remedy("count the clusters of all observations before any statistic is begun"));
+            return Err(clusters::outside(cluster, self.clusters));
         }
         let mut counts = vec![0.0; self.categories];
         for &label in labels.iter().flatten() {

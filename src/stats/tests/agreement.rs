@@ -190,7 +190,7 @@ fn what_no_rating_can_be_is_refused() {
     let mut ratings = Ratings::new(4, 2, 3);
     assert_eq!(ratings.add(0, &[Some(1)]).unwrap_err().message(), "1 ratings of a unit, 2 raters");
     assert_eq!(ratings.add(0, &[Some(1), Some(4)]).unwrap_err().message(), "category 4 of 4, counted from 0");
-    assert_eq!(ratings.add(3, &[None, None]).unwrap_err().message(), "cluster 3 of 3");
+    assert_eq!(ratings.add(3, &[None, None]).unwrap_err().message(), "cluster 3 of 3, counted from 0");
     ratings.add(2, &[None, Some(0)]).unwrap();
     assert_eq!(ratings.confusion(0, 2).unwrap_err().message(), "rater 2 of 2, counted from 0");
     let rating = Rating { rater: 5, unit: 0, cluster: 0, label: 0 };
