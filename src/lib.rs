@@ -19,6 +19,7 @@ pub mod runner;
 pub mod sanitize;
 pub mod scenes;
 pub mod score;
+pub mod stats;
 pub mod store;
 pub mod tls;
 pub mod train;

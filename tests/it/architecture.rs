@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A room (a folder of `src`, or a file beside `lib.rs`) and the rooms that it may use.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("error", &[]),
     ("sanitize", &["error"]),
     ("tls", &[]),
@@ -14,6 +14,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
     ("scenes", &["error"]),
     ("owl", &["error", "tls"]),
     ("score", &["error", "evalset"]),
+    ("stats", &["error"]),
     // Of `backend`, the plain types that a row repeats.
     ("record", &["error", "evalset", "backend"]),
     ("store", &["error", "evalset", "record"]),
@@ -25,7 +26,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
         "cli",
         &[
             "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner", "train",
-            "bench",
+            "bench", "stats",
         ],
     ),
 ];

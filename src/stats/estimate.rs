@@ -1,0 +1,109 @@
+//! A number with its uncertainty, and the reasons why there may be none.
+
+use std::fmt;
+
+/// The coverage that every interval of this room aims at; tests reject at one minus it.
+pub const LEVEL: f64 = 0.95;
+
+/// The share of resamples that may be undefined before a bootstrap interval is.
+pub(super) const MOST_UNDEFINED: f64 = 0.05;
+
+/// Why a statistic has no value. A report prints "undefined" and this; it never prints 0 or 1 in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undefined {
+    /// Nothing was observed.
+    Empty,
+    /// No unit has two ratings.
+    NoPairs,
+    /// All ratings are of one category, so that chance would agree as often as the raters do.
+    Constant,
+    /// All pairs are equal: a test has nothing to test.
+    NoDifference,
+    /// A spread needs two clusters, that of a prediction-powered estimate four with human grades.
+    FewClusters,
+    /// More than one resample in twenty has no value.
+    Resamples,
+    /// The resamples were drawn for another number of clusters.
+    OtherClusters,
+}
+
+impl fmt::Display for Undefined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "nothing was observed",
+            Self::NoPairs => "no answer has two ratings",
+            Self::Constant => "all ratings are the same",
+            Self::NoDifference => "no pair differs",
+            Self::FewClusters => "too few clusters for an interval",
+            Self::Resamples => "undefined in more than one resample in twenty",
+            Self::OtherClusters => "the resamples were drawn for other clusters",
+        })
+    }
+}
+
+impl std::error::Error for Undefined {}
+
+/// A number and the interval of [`LEVEL`] around it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Estimate {
+    pub point: f64,
+    pub low: f64,
+    pub high: f64,
+    /// Observations behind the number: questions, units or pairs. Several raters of one answer are one observation.
+    pub n: usize,
+    pub method: Method,
+}
+
+/// How an interval was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    Wilson,
+    /// Simultaneous over so many categories.
+    Goodman {
+        categories: usize,
+    },
+    /// Percentiles over resamples of whole clusters; `undefined` resamples had no value and were left out.
+    ClusterBootstrap {
+        clusters: usize,
+        resamples: usize,
+        undefined: usize,
+    },
+    /// A standard error from the spread of whole clusters, with Student's t.
+    ClusterRobust {
+        clusters: usize,
+    },
+    /// Few human grades and many judge grades; clusters that hold a human grade.
+    PredictionPowered {
+        clusters: usize,
+    },
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wilson => f.write_str("Wilson"),
+            Self::Goodman { categories } => write!(f, "Goodman, simultaneous over {categories} categories"),
+            Self::ClusterBootstrap { clusters, resamples, undefined: 0 } => {
+                write!(f, "percentiles of {resamples} resamples of {clusters} clusters")
+            }
+            Self::ClusterBootstrap { clusters, resamples, undefined } => {
+                write!(f, "percentiles of {resamples} resamples of {clusters} clusters, {undefined} of them undefined")
+            }
+            Self::ClusterRobust { clusters } => write!(f, "cluster-robust, Student's t, {clusters} clusters"),
+            Self::PredictionPowered { clusters } => {
+                write!(f, "prediction-powered, cluster-robust, Student's t, {clusters} clusters with human grades")
+            }
+        }
+    }
+}
+
+/// The `share` quantile of sorted values, linear between neighbours (definition 7 of Hyndman and Fan, 1996).
+///
+/// There must be at least one value.
+pub(super) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let last = sorted.len() - 1;
+    let position = share * last as f64;
+    let below = (position.floor() as usize).min(last);
+    let above = (below + 1).min(last);
+    sorted[below] + (position - below as f64) * (sorted[above] - sorted[below])
+}
