@@ -5,8 +5,7 @@
 //! the answer itself. Controls, escape sequences and hidden characters become visible marks. The special tokens of
 //! chat templates are broken up, because some servers read them in any text and would end the user's turn there.
 
-use minijinja::{Environment, UndefinedBehavior};
-use serde::Serialize;
+use minijinja::{Environment, UndefinedBehavior, Value, context};
 use sha2::{Digest as _, Sha256};
 
 use super::definition::Definition;
@@ -34,25 +33,6 @@ pub struct Material<'a> {
     pub answers: Vec<Shown<'a>>,
 }
 
-/// What a template knows.
-#[derive(Serialize)]
-struct Context<'a> {
-    question: String,
-    reference: Option<String>,
-    pictures: usize,
-    earlier: Vec<EarlierTurn>,
-    answers: Vec<String>,
-    low: f64,
-    high: f64,
-    nonce: &'a str,
-}
-
-#[derive(Serialize)]
-struct EarlierTurn {
-    question: String,
-    answers: Vec<String>,
-}
-
 /// The nonce of one ask: the first 64 bits of a digest of all that makes the ask what it is.
 ///
 /// An answer that holds its own nonce would have to be found by trying 2⁶⁴ of them. And because the same ask has the
@@ -75,29 +55,27 @@ pub fn render(judge: &Definition, material: &Material<'_>, nonce: &str) -> Resul
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     let fenced = |index: usize, text: &str| fence(index, text, nonce, judge.answer_chars);
-    let earlier = material.earlier.iter().enumerate().map(|(turn, question)| EarlierTurn {
-        question: neutralise(question),
-        answers: material
-            .answers
-            .iter()
-            .enumerate()
-            .map(|(index, shown)| match shown.earlier.get(turn).copied().flatten() {
-                Some(text) => fenced(index, text),
-                None => "(no answer)".to_owned(),
-            })
-            .collect(),
+    let earlier = material.earlier.iter().enumerate().map(|(turn, question)| {
+        let said = |(index, shown): (usize, &Shown<'_>)| match shown.earlier.get(turn).copied().flatten() {
+            Some(text) => fenced(index, text),
+            None => "(no answer)".to_owned(),
+        };
+        let answers: Vec<String> = material.answers.iter().enumerate().map(said).collect();
+        context! { question => neutralise(question), answers => answers }
     });
     let reference = (judge.references && !material.references.is_empty())
         .then(|| material.references.iter().map(|text| neutralise(text)).collect::<Vec<_>>().join(" / "));
-    let context = Context {
-        question: neutralise(material.question),
-        reference,
-        pictures: material.pictures,
-        earlier: earlier.collect(),
-        answers: material.answers.iter().enumerate().map(|(index, shown)| fenced(index, shown.answer)).collect(),
-        low: judge.scale.0,
-        high: judge.scale.1,
-        nonce,
+    let answers = material.answers.iter().enumerate().map(|(index, shown)| fenced(index, shown.answer));
+    // What a template knows; judges/README.md says it too.
+    let context = context! {
+        question => neutralise(material.question),
+        reference => reference,
+        pictures => material.pictures,
+        earlier => earlier.collect::<Vec<Value>>(),
+        answers => answers.collect::<Vec<String>>(),
+        low => figure(judge.scale.0),
+        high => figure(judge.scale.1),
+        nonce => nonce,
     };
     environment.render_str(&judge.prompt, context).map_err(|source| {
         let line = source.line().map_or(String::new(), |line| format!(" in line {line}"));
@@ -105,6 +83,12 @@ pub fn render(judge: &Definition, material: &Material<'_>, nonce: &str) -> Resul
             .remedy("judges/README.md says what a template knows")
             .source(source)
     })
+}
+
+/// A score as people write it: 10, not 10.0.
+pub fn figure(score: f64) -> String {
+    // Display of a whole number has no point.
+    format!("{score}")
 }
 
 /// A text between two lines that hold the nonce.

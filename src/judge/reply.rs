@@ -89,8 +89,8 @@ fn half_width(text: &str) -> String {
         '\u{FF01}'..='\u{FF5E}' => char::from_u32(u32::from(character) - 0xFEE0).unwrap_or(character),
         '\u{3000}' => ' ',
         '、' => ',',
-        '【' | '［' | '「' | '『' | '〔' => '[',
-        '】' | '］' | '」' | '』' | '〕' => ']',
+        '【' | '「' | '『' | '〔' => '[',
+        '】' | '」' | '』' | '〕' => ']',
         '。' => '.',
         _ => character,
     };
