@@ -6,6 +6,7 @@ mod console;
 mod dry_run;
 mod endpoint;
 mod evalset;
+mod judge;
 mod model;
 mod progress;
 mod run;
@@ -43,6 +44,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::RunArguments>),
+    Judge(Box<judge::JudgeArguments>),
     Evalset(evalset::EvalsetArgs),
     Model(model::ModelArgs),
     Train(train::TrainArgs),
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
 fn execute(command: Command, console: Console) -> Result<u8> {
     match command {
         Command::Run(arguments) => run::run(*arguments, console),
+        Command::Judge(arguments) => judge::run(*arguments, console),
         Command::Evalset(arguments) => evalset::run(arguments, console.is_json()),
         Command::Model(arguments) => model::run(arguments, &console).map(|()| 0),
         Command::Train(arguments) => train::run(arguments).map(|()| 0),

@@ -182,7 +182,7 @@ fn default_folder(model: &str, evalset: &str) -> PathBuf {
 }
 
 /// A name without anything that means something in a path.
-fn folder_name(name: &str) -> String {
+pub(super) fn folder_name(name: &str) -> String {
     let name: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     let name = name.trim_matches(|c| c == '-' || c == '.');

@@ -221,7 +221,7 @@ fn number(text: &str) -> Result<f64, String> {
     if value.is_finite() { Ok(value) } else { Err("expected a finite number".to_owned()) }
 }
 
-fn not_negative(text: &str) -> Result<f64, String> {
+pub(super) fn not_negative(text: &str) -> Result<f64, String> {
     number(text).and_then(|value| if value >= 0.0 { Ok(value) } else { Err("must not be negative".to_owned()) })
 }
 

@@ -35,7 +35,7 @@ impl StopButton {
 
 impl Stop {
     /// Waits until the wish is stronger than `level`; for ever where it never is.
-    pub(super) async fn raised_above(&mut self, level: StopLevel) -> StopLevel {
+    pub(crate) async fn raised_above(&mut self, level: StopLevel) -> StopLevel {
         loop {
             let now = *self.0.borrow_and_update();
             if now > level {

@@ -4,6 +4,7 @@ mod architecture;
 mod endpoint;
 mod evalset_pull;
 mod hub;
+mod judge;
 mod local;
 mod owl_mini;
 mod owleval_data;

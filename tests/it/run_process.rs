@@ -127,20 +127,20 @@ fn questions() -> usize {
     (0..DIALOGUES).map(|dialogue| dialogue % 4 + 1).sum()
 }
 
-fn finish(child: Child) -> Output {
+pub(super) fn finish(child: Child) -> Output {
     child.wait_with_output().expect("the process ends")
 }
 
-fn stderr(output: &Output) -> String {
+pub(super) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-fn stdout(output: &Output) -> String {
+pub(super) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Waits until something is true.
-fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(super) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
         assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");

@@ -53,6 +53,14 @@ pub struct ChatReply {
     pub request_sha256: String,
 }
 
+/// How the message begins that says that a server takes no pictures.
+const NO_VISION: &str = "the server has no vision";
+
+/// Whether a failure says that the server takes no pictures, so that the same may be asked without them.
+pub fn is_no_vision(error: &BackendError) -> bool {
+    error.kind == FailureKind::Fatal && error.message.starts_with(NO_VISION)
+}
+
 /// A failed attempt, in words that hold no key.
 struct Setback {
     verdict: Verdict,
@@ -108,6 +116,19 @@ impl ChatClient {
 
     pub fn concurrency(&self) -> usize {
         self.concurrency
+    }
+
+    /// Digest of a request as it would be sent first, before anything is sent; [`ChatReply::request_sha256`] differs from
+    /// it only where the server insists on another name for the limit of tokens.
+    ///
+    /// # Errors
+    /// `Input` where a picture cannot be named to a server.
+    pub fn request_sha256(&self, request: &ChatRequest) -> Result<String, BackendError> {
+        wire::digest(&self.model, request, LimitField::MaxTokens).map_err(|message| BackendError {
+            kind: FailureKind::Input,
+            message,
+            attempts: 0,
+        })
     }
 
     /// Asks until there is an answer, or until asking on is useless.
@@ -284,7 +305,7 @@ impl ChatClient {
                 )
             }
             Verdict::Fatal(Cause::NoVision) => {
-                format!("the server has no vision: {said}; choose a model or server that takes pictures")
+                format!("{NO_VISION}: {said}; choose a model or server that takes pictures")
             }
             Verdict::Fatal(Cause::NotThere) => {
                 format!("there is no model {} at {address} ({said}); check --model and --endpoint", self.model)

@@ -23,7 +23,7 @@ use crate::evalset::Conversation;
 
 use super::{Backend, BackendError, BackendInfo, Decoding, FailureKind, Reply};
 
-pub use client::{ChatClient, ChatReply};
+pub use client::{ChatClient, ChatReply, is_no_vision};
 pub use config::{Address, ApiKey, DEFAULT_KEY_VARIABLE, HttpConfig, Vision};
 pub use retry::RetryRules;
 pub use wire::{ChatMessage, ChatRequest, ChatRole};

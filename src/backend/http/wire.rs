@@ -124,9 +124,14 @@ pub struct Body {
 /// # Errors
 /// A message to people, where a picture is of a format that cannot be named to a server.
 pub fn body(model: &str, request: &ChatRequest, limit: LimitField) -> Result<Body, String> {
-    let identity = render(model, request, limit, |image, mime| format!("data:{mime};sha256,{}", image.sha256))?;
     let json = render(model, request, limit, |image, mime| data_url(&image.bytes, mime))?;
-    Ok(Body { json, sha256: hex::encode(Sha256::digest(&identity)) })
+    Ok(Body { json, sha256: digest(model, request, limit)? })
+}
+
+/// The digest of [`body`] alone.
+pub fn digest(model: &str, request: &ChatRequest, limit: LimitField) -> Result<String, String> {
+    let identity = render(model, request, limit, |image, mime| format!("data:{mime};sha256,{}", image.sha256))?;
+    Ok(hex::encode(Sha256::digest(&identity)))
 }
 
 fn render(
