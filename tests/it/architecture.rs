@@ -25,8 +25,8 @@ const ROOMS: [(&str, &[&str]); 15] = [
     (
         "cli",
         &[
-            "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner", "grading",
-            "train", "bench",
+            "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner",
+            "grading", "train", "bench",
         ],
     ),
 ];
