@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,12 +16,16 @@ use serde::{Deserialize, Serialize};
 use super::clock::now;
 use super::leak::Leak;
 use super::manifest::{self, Manifest};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::store::Journal;
 
 pub(super) const SEALED: &str = "sealed.json";
 pub(super) const UNBLINDED: &str = "unblinded.jsonl";
 const SCHEMA: &str = "owleval-sealed/1";
+
+/// How often, and after which pause, the log is tried again where another process holds it.
+const LOG_ATTEMPTS: usize = 50;
+const LOG_PAUSE: Duration = Duration::from_millis(20);
 
 /// What is sealed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,7 +120,7 @@ impl Sealed {
 /// Where the mapping is missing, or another than when the sheet was made.
 pub(super) fn unseal(sheet: &Path, manifest: &Manifest, unsealing: Unsealing<'_>) -> Result<Sealed> {
     let sealed = read(sheet, manifest)?;
-    let mut log = Journal::open(&sheet.join(UNBLINDED))?.journal;
+    let mut log = open_log(sheet)?;
     log.append(&[UnblindedRow {
         at: now(),
         who: unsealing.who.to_owned(),
@@ -123,6 +128,20 @@ pub(super) fn unseal(sheet: &Path, manifest: &Manifest, unsealing: Unsealing<'_>
         sealed_sha256: manifest.sealed_sha256.clone(),
     }])?;
     Ok(sealed)
+}
+
+/// The log, which another unsealing holds for a moment at most.
+fn open_log(sheet: &Path) -> Result<Journal<UnblindedRow>> {
+    let mut attempts = 0;
+    loop {
+        match Journal::open(&sheet.join(UNBLINDED)) {
+            Err(error) if error.kind() == Kind::Input && attempts < LOG_ATTEMPTS => {
+                attempts += 1;
+                std::thread::sleep(LOG_PAUSE);
+            }
+            opened => return opened.map(|opened| opened.journal),
+        }
+    }
 }
 
 /// Locks a sheet against other processes that make the same one, for as long as the value lives. The log is the one
