@@ -95,8 +95,9 @@ fn a_run_folder_brings_its_history_and_says_why_answers_are_missing() {
     let questions = other.evalset.path().join("questions.jsonl");
     let text = std::fs::read_to_string(&questions).unwrap().replace("two and two", "two and three");
     std::fs::write(&questions, text).unwrap();
-    let error = NewSheet { evalset: other.evalset.path().as_os_str(), ..place.new_sheet(&place.path("x"), &answers) };
-    let error = error.create().unwrap_err();
+    let elsewhere = place.path("elsewhere");
+    let new = NewSheet { evalset: other.evalset.path().as_os_str(), ..place.new_sheet(&elsewhere, &answers) };
+    let error = new.create().unwrap_err();
     assert!(error.to_string().contains("the run answered another evalset"), "{error}");
 }
 
