@@ -27,7 +27,8 @@ impl Place {
         std::fs::write(evalset.join("questions.jsonl"), lines.collect::<Vec<_>>().join("\n")).expect("written");
         for model in ["alpha", "beta"] {
             let rows = ids.clone().map(|id| {
-                json!({"question_id": id, "answer": format!("{model:.1} says {id} \u{1b}[31m"), "model_id": model})
+                let question = format!("What is {id}?");
+                json!({"question_id": id, "question": question, "answer": format!("{model:.1} says {id} \u{1b}[31m"), "model_id": model})
                     .to_string()
             });
             let file = folder.path().join(format!("{model}.jsonl"));
