@@ -28,8 +28,8 @@ impl Place {
         for model in ["alpha", "beta"] {
             let rows = ids.clone().map(|id| {
                 let question = format!("What is {id}?");
-                json!({"question_id": id, "question": question, "answer": format!("{model:.1} says {id} \u{1b}[31m"), "model_id": model})
-                    .to_string()
+                let answer = format!("{model:.1} says {id} \u{1b}[31m");
+                json!({"question_id": id, "question": question, "answer": answer, "model_id": model}).to_string()
             });
             let file = folder.path().join(format!("{model}.jsonl"));
             std::fs::write(file, rows.collect::<Vec<_>>().join("\n")).expect("written");
