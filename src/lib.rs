@@ -12,6 +12,7 @@ pub mod bench;
 pub mod cli;
 pub mod error;
 pub mod evalset;
+pub mod grading;
 pub mod judge;
 pub mod owl;
 pub mod record;
