@@ -22,3 +22,4 @@ pub mod score;
 pub mod store;
 pub mod tls;
 pub mod train;
+pub mod tui;
