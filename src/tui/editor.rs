@@ -44,7 +44,7 @@ impl Editor {
         self.text.insert_str(self.cursor, &text);
         self.cursor += text.len();
         // What was put before a joiner or an accent has become part of one character with it.
-        self.cursor = self.borders().find(|border| *border >= self.cursor).unwrap_or(self.text.len());
+        self.cursor = self.border_from(self.cursor);
     }
 
     pub fn press(&mut self, key: KeyEvent) -> Typed {
@@ -113,12 +113,16 @@ impl Editor {
     fn remove(&mut self, from: usize, to: usize) {
         self.text.replace_range(from..to, "");
         // What now meets may have become one character.
-        self.cursor = self.borders().find(|border| *border >= from).unwrap_or(self.text.len());
+        self.cursor = self.border_from(from);
     }
 
     /// Where one character ends and the next begins, the end of the text included.
     fn borders(&self) -> impl DoubleEndedIterator<Item = usize> {
         self.text.grapheme_indices(true).map(|(index, _)| index).chain([self.text.len()])
+    }
+
+    fn border_from(&self, at: usize) -> usize {
+        self.borders().find(|border| *border >= at).unwrap_or(self.text.len())
     }
 
     fn before(&self) -> usize {
