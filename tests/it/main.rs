@@ -3,6 +3,10 @@
 mod architecture;
 mod endpoint;
 mod evalset_pull;
+#[cfg(unix)]
+mod grade_pass;
+#[cfg(unix)]
+mod grade_screen;
 mod hub;
 mod local;
 mod owl_mini;
@@ -10,6 +14,8 @@ mod owleval_data;
 mod parity;
 mod parity_preprocess;
 mod parity_tokenizer;
+#[cfg(unix)]
+mod pseudo_terminal;
 mod published;
 mod run_process;
 mod weights;
