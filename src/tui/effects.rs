@@ -79,7 +79,10 @@ fn advance(state: &mut State, session: &Session, text: &str) {
     }
     let filter = std::mem::replace(&mut state.filter, Filter::All);
     match open {
-        Some(_) => state.say(MessageKind::Done, format!("{text}. That was the last of the {}", filter.name())),
+        Some(next) => {
+            state.go_to(session, next);
+            state.say(MessageKind::Done, format!("{text}. That was the last of the {}", filter.name()));
+        }
         None => state.mode = Mode::Finished,
     }
 }

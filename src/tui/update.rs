@@ -49,6 +49,10 @@ pub fn press(state: &mut State, session: &Session, key: KeyEvent, now: Duration)
         return typed(state, session, key);
     }
     let Some(command) = command else {
+        // Where any key goes on, any key does.
+        if state.mode == Mode::Advice {
+            return advice(state, Command::Escape);
+        }
         state.say(MessageKind::Hint, format!("{} is no key here; ? shows the keys", keys::name(key)));
         return None;
     };

@@ -58,13 +58,14 @@ fn wrap_line(line: &str, width: usize, lines: &mut Vec<String>) {
         if CLOSING.contains(character) && breaks[1] == current.len() {
             breaks[1] = breaks[0];
         }
-        if used + size > width {
-            if is_space {
-                // The break swallows the space, and those that follow it.
-                lines.push(finish(&current));
-                (current, used, breaks, is_broken) = (String::new(), 0, [0; 2], true);
-                continue;
-            }
+        if used + size > width && is_space {
+            // The break swallows the space, and those that follow it.
+            lines.push(finish(&current));
+            (current, used, breaks, is_broken) = (String::new(), 0, [0; 2], true);
+            continue;
+        }
+        // Twice where what is carried over from a break leaves no room either.
+        while used + size > width {
             let at = if breaks[1] > 0 { breaks[1] } else { current.len() };
             let rest = current.split_off(at);
             lines.push(finish(&current));

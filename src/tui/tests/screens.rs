@@ -22,7 +22,7 @@ fn the_first_answer_beside_its_picture() {
 
 #[test]
 fn a_long_answer_says_that_there_is_more_and_scrolls() {
-    insta::assert_snapshot!("long_80x24", shot(&PLAIN, SMALL, "a pgdn"));
+    insta::assert_snapshot!("long_80x24", shot(&PICTURES, SMALL, "a pgdn"));
     insta::assert_snapshot!("long_100x30", shot(&PICTURES, MIDDLE, "a"));
 }
 

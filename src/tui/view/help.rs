@@ -8,9 +8,9 @@ use super::{Drawn, LONGEST_LINE, Scene, document};
 use crate::tui::keys::{CONTROLLED_HELP, GROUPS, Group};
 use crate::tui::wrap::{fit, wrap};
 
-/// A column of keys: as written, two spaces, what they do.
-const KEY_WIDTH: usize = 11;
-const COLUMN_WIDTH: u16 = 46;
+/// A key as written, and a column of keys and what they do.
+const KEY_WIDTH: u16 = 11;
+const COLUMN_WIDTH: u16 = 38;
 
 /// Draws the page from its line `first` on.
 pub fn draw(scene: &Scene<'_>, first: usize, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
@@ -37,9 +37,9 @@ fn keys(scene: &Scene<'_>, width: u16) -> Vec<Line<'static>> {
         for group in groups {
             lines.push(Line::styled(group.title, scene.theme.heading()));
             for binding in group.bindings {
-                let help = fit(binding.help, width.saturating_sub(KEY_WIDTH as u16 + 1));
+                let help = fit(binding.help, width.saturating_sub(KEY_WIDTH + 1));
                 lines.push(Line::from(vec![
-                    Span::styled(format!("{:KEY_WIDTH$}", binding.shown), scene.theme.key()),
+                    Span::styled(format!("{:1$}", binding.shown, usize::from(KEY_WIDTH)), scene.theme.key()),
                     Span::styled(help, scene.theme.plain()),
                 ]));
             }
@@ -48,7 +48,7 @@ fn keys(scene: &Scene<'_>, width: u16) -> Vec<Line<'static>> {
         lines
     };
     let [grading, moving, pictures, screen] = &GROUPS;
-    let mut lines = if width / 2 >= COLUMN_WIDTH - 8 {
+    let mut lines = if width / 2 >= COLUMN_WIDTH {
         let half = width / 2;
         let mut left = column(&[grading, screen], half);
         let right = column(&[moving, pictures], half);

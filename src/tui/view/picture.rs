@@ -9,7 +9,7 @@ use ratatui_image::Image;
 
 use super::{Drawn, Scene, document};
 use crate::tui::pictures::{Gallery, Shown, Wanted, Zoom};
-use crate::tui::wrap::fit;
+use crate::tui::wrap::{fit, wrap};
 
 /// Under each other, pictures have at least so many rows; else one is shown at a time.
 const FEWEST_ROWS: u16 = 9;
@@ -63,9 +63,10 @@ fn draw(scene: &Scene<'_>, gallery: &Gallery, wanted: &Wanted, area: Rect, buffe
             area.bottom()
         }
         Shown::Failed(why) => {
-            let frame = Rect { height: area.height.min(8), ..area };
-            Block::bordered().border_style(scene.theme.dim()).render(frame, buffer);
             let text = format!("No picture: {name} {why}");
+            let rows = u16::try_from(wrap(&text, pad(area).width).len()).unwrap_or(u16::MAX);
+            let frame = Rect { height: rows.saturating_add(2).min(area.height), ..area };
+            Block::bordered().border_style(scene.theme.dim()).render(frame, buffer);
             document::lines(&text, pad(frame), scene.theme.strong(), buffer);
             frame.bottom().min(area.bottom())
         }

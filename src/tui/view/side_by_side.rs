@@ -103,7 +103,7 @@ fn list(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Measured {
             y += open_rows + 1;
         } else {
             let (x, _) = buffer.set_stringn(area.x + 3, y, label, usize::from(area.width - 3), style);
-            let room = area.right().saturating_sub(x + 2);
+            let room = area.right().saturating_sub(x + 3);
             buffer.set_string(x + 2, y, fit(text.answer.trim(), room), scene.theme.dim());
             y += 1;
         }
