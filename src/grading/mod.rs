@@ -1,7 +1,7 @@
 //! Blind A–D grading: sheets, sessions, journals, and the way to `grades.csv` and back.
 //!
 //! A *sheet* is a folder. Whoever makes it gives answers (run folders, published files) and an evalset;
-//! [`Sheet::create`] puts them into a blind, counterbalanced order and seals which model stands in which slot. A
+//! [`NewSheet::create`] puts them into a blind, counterbalanced order and seals which model stands in which slot. A
 //! grader opens a [`Session`] on it, which shows a [`Deck`] of [`Card`]s and records every grade in a journal of the
 //! grader's own. [`export`] unseals the sheet and joins the grades with the models; that is logged.
 //!
@@ -17,8 +17,31 @@
 //!
 //! What a grader's program holds is made of the types of this file. None of them has room for a model's name.
 
+mod adjudicate;
+mod answers;
+mod arrange;
+mod build;
+mod cards;
+mod clock;
+mod create;
+mod event;
+mod export;
+mod import;
+mod journal;
+mod leak;
+mod manifest;
+mod order;
+mod pictures;
+mod practice;
+mod rater;
+mod rubric;
+mod sealed;
 mod session;
 mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+mod verify;
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -27,7 +50,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-pub use session::Session;
+pub use adjudicate::disagreements;
+pub use answers::AnswerSource;
+pub use create::{Created, NewSheet, parts_of};
+pub use export::{Exported, Which, export};
+pub use import::{Imported, Unplaced, import};
+pub use leak::Leak;
+pub use manifest::{Missing, MissingPolicy, Repeats, Split};
+pub use practice::practice;
+pub use rater::raters;
+pub use sealed::{MakersNotes, RepairNote, what_the_maker_should_know};
+pub use session::{Opening, Session};
+pub use verify::{Finding, verify};
 
 /// How good an answer is, from [`Grade::A`] (best) to [`Grade::D`]. What they mean is the matter of a [`Rubric`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 mod architecture;
 mod endpoint;
 mod evalset_pull;
+mod grade;
 #[cfg(unix)]
 mod grade_pass;
 #[cfg(unix)]
