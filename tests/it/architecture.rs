@@ -247,6 +247,15 @@ fn the_http_client_is_named_only_where_something_is_asked_of_the_network() {
     }
 }
 
+#[test]
+fn the_library_of_the_screen_is_named_only_by_the_screen() {
+    for source in sources().iter().filter(|source| room_of(&source.path) != Some("tui")) {
+        let is_named =
+            identifiers(&without_comments(&source.text)).any(|word| word == "ratatui" || word == "crossterm");
+        assert!(!is_named, "{} names ratatui", source.path);
+    }
+}
+
 fn identifiers(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
 }

@@ -239,6 +239,39 @@ fn a_terminal_that_never_answers_is_not_waited_for() {
 }
 
 #[test]
+fn a_grade_that_cannot_be_written_is_said_and_nothing_moves_on() {
+    let place = Place::new();
+    start(place.new_sheet("anna")).kill();
+    // No file may grow beyond a few grades: what comes then fails as it does on a full disk.
+    let mut command = Command::new("sh");
+    command.current_dir(place.folder.path());
+    command.args(["-c", "trap '' XFSZ; ulimit -f 2; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_owleval")]);
+    command.args(["grade", "--sheet", "sheet", "--rater", "anna", "--no-pictures"]);
+    let mut terminal = start(command);
+    let mut graded = 0;
+    loop {
+        let key = if graded % 2 == 0 { "a" } else { "b" };
+        terminal.send(key);
+        let done = format!("{} for {}", key.to_uppercase(), graded + 1);
+        let text = terminal.wait_for("a word on it", |text| text.contains(&done) || text.contains("NOT RECORDED"));
+        if text.contains("NOT RECORDED") {
+            assert!(text.contains(&format!("{} of {CARDS}", graded + 1)), "{text}");
+            break;
+        }
+        graded += 1;
+        assert!(graded < CARDS, "nothing failed");
+    }
+    assert!(graded > 0, "the first grade fitted");
+    assert_eq!(events(&place.journal("anna")).len(), graded);
+    terminal.kill();
+    let mut terminal = start(place.carry_on("anna"));
+    terminal.send("c");
+    terminal.wait_for_text(&format!("C for {}", graded + 1));
+    terminal.kill();
+    assert_eq!(events(&place.journal("anna")).len(), graded + 1);
+}
+
+#[test]
 fn two_graders_at_once_both_finish() {
     let place = Place::new();
     start(place.new_sheet("anna")).kill();
