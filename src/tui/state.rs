@@ -145,16 +145,16 @@ impl State {
     /// The screen as it opens: on the first card that waits for a grade.
     pub fn new(session: &Session, options: &Options, now: Duration) -> Self {
         let progress = session.progress();
-        let card = session.next_ungraded(0).unwrap_or(0);
+        let open = session.next_ungraded(0);
         let text = match progress.graded + progress.skipped {
             _ if options.practice => "Welcome. Nothing is recorded here: try every key. ? shows them all.".to_owned(),
             0 => "Read, then press a, b, c or d. ? shows all keys and what the grades mean.".to_owned(),
             done => format!("Welcome back: {done} of {} done, everything as you left it.", progress.total),
         };
         Self {
-            card,
+            card: open.unwrap_or(0),
             layout: if options.side_by_side { Layout::SideBySide } else { Layout::OneAtATime },
-            mode: Mode::Grading,
+            mode: if open.is_some() { Mode::Grading } else { Mode::Finished },
             filter: Filter::All,
             scroll: None,
             picture: 0,

@@ -65,12 +65,12 @@ impl Screen {
         let unable = |source: std::io::Error| Error::failed("the terminal cannot be used").source(source);
         let signals = Signals::listen().map_err(unable)?;
         let hook = PanicHook::set();
-        take().map_err(unable)?;
-        // From here on the end of the screen gives the terminal back.
-        let given_back = GiveBack;
-        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(1 << 16, std::io::stdout())));
-        let terminal = terminal.map_err(unable)?;
-        std::mem::forget(given_back);
+        let backend = CrosstermBackend::new(BufWriter::with_capacity(1 << 16, std::io::stdout()));
+        // What was begun is undone where the rest of it fails; later, the end of the screen does that.
+        let terminal = take().and_then(|()| Terminal::new(backend)).map_err(|source| {
+            give_back();
+            unable(source)
+        })?;
         Ok(Self { terminal, signals, _hook: hook })
     }
 
@@ -126,15 +126,6 @@ impl Screen {
 }
 
 impl Drop for Screen {
-    fn drop(&mut self) {
-        give_back();
-    }
-}
-
-/// Gives the terminal back where taking it was begun and not finished.
-struct GiveBack;
-
-impl Drop for GiveBack {
     fn drop(&mut self) {
         give_back();
     }

@@ -195,7 +195,7 @@ fn finished(state: &mut State, session: &Session, command: Command) -> Option<Ef
     match command {
         // The answer that these would be about is not seen.
         Command::Grade(_) | Command::Skip | Command::Flag | Command::Note => {
-            state.say(MessageKind::Hint, "here is the last answer again: now it can be changed");
+            state.say(MessageKind::Hint, "the answer is shown again: now it can be changed");
             None
         }
         Command::Previous | Command::Escape => None,

@@ -1,5 +1,7 @@
 //! What keys do, and what is recorded.
 
+use ratatui_image::picker::ProtocolType;
+
 use super::*;
 use crate::tui::state::{Filter, Layout, MessageKind, Mode};
 
@@ -259,4 +261,40 @@ fn the_pictures_of_the_next_items_are_ready_before_they_are_reached() {
     keyboard.keys("a b a b");
     let shown = rows(&keyboard.buffer).join("\n");
     assert!(shown.contains("tall.png") && !shown.contains("loading"), "{shown}");
+}
+
+#[test]
+fn pictures_are_drawn_by_every_protocol_and_only_where_they_belong() {
+    let folder = pictures();
+    for (protocol, sign) in
+        [(ProtocolType::Kitty, "\u{1b}_G"), (ProtocolType::Iterm2, "\u{1b}]1337"), (ProtocolType::Sixel, "\u{1b}P")]
+    {
+        let mut picker = Picker::halfblocks();
+        picker.set_protocol_type(protocol);
+        let mut session = Session::practice(deck(folder.path()));
+        let gallery = Gallery::new(picker, Depth::True);
+        let mut keyboard = Keyboard::with_gallery(&mut session, &PICTURES, MIDDLE, Some(gallery));
+        keyboard.text();
+        let signed: Vec<usize> = (0..keyboard.buffer.content.len())
+            .filter(|index| keyboard.buffer.content[*index].symbol().contains(sign))
+            .collect();
+        assert!(!signed.is_empty(), "{protocol:?} was not drawn");
+        // Text has the columns left of the rule between the two.
+        assert!(signed.iter().all(|index| index % 100 > 62), "{protocol:?} at {signed:?}");
+        let shown = rows(&keyboard.buffer).join("\n");
+        assert!(shown.contains("The cat wears a hat."), "{shown}");
+    }
+}
+
+#[test]
+fn a_sheet_that_is_done_opens_as_done() {
+    let folder = pictures();
+    let mut deck = deck(folder.path());
+    deck.cards.truncate(1);
+    let mut session = Session::practice(deck);
+    session.grade(0, Grade::A, 1.0).expect("practice");
+    let mut keyboard = Keyboard::new(&mut session, &PLAIN, SMALL);
+    assert!(keyboard.text().contains("Every answer is graded."));
+    keyboard.keys("u");
+    assert_eq!((keyboard.grade(0), &keyboard.grader.state().mode), (None, &Mode::Grading));
 }

@@ -118,6 +118,10 @@ impl<'s> Keyboard<'s> {
     fn new(session: &'s mut Session, options: &Options, size: (u16, u16)) -> Self {
         let depth = if options.colour { Depth::True } else { Depth::None };
         let gallery = (options.pictures != PictureMode::Off).then(|| Gallery::new(Picker::halfblocks(), depth));
+        Self::with_gallery(session, options, size, gallery)
+    }
+
+    fn with_gallery(session: &'s mut Session, options: &Options, size: (u16, u16), gallery: Option<Gallery>) -> Self {
         let grader = Grader::new(session, options, gallery, Duration::ZERO);
         let pace = Duration::from_secs(2);
         let mut keyboard = Self { grader, size, now: Duration::ZERO, pace, buffer: Buffer::default(), cursor: None };

@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::{Drawn, Scene};
+use super::{Drawn, Scene, picture_columns};
 use crate::grading::{Grade, Progress};
 use crate::tui::effects::in_words;
 use crate::tui::state::{Filter, Layout, Measured, MessageKind, Mode, Prompt};
@@ -79,6 +79,13 @@ pub fn card_line(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let group = scene.group();
     if state.layout == Layout::SideBySide && group.len() > 1 {
         left.push((format!("answer {} of {}", state.card - group.start + 1, group.len()), theme.plain()));
+    }
+    // A picture that is not seen is easily forgotten.
+    match scene.card().images.len() {
+        0 => {}
+        _ if scene.gallery.is_none() => left.push(("o opens the picture".to_owned(), theme.plain())),
+        _ if picture_columns(scene, area.width).is_none() => left.push(("z: picture".to_owned(), theme.plain())),
+        _ => {}
     }
     if state.filter != Filter::All {
         left.push((format!("only {}", state.filter.name()), theme.chip()));

@@ -37,6 +37,9 @@ const SMALLEST: (u16, u16) = (40, 12);
 /// Lines of text are no longer than this: the eye loses its way back.
 const LONGEST_LINE: u16 = 92;
 
+/// In fewer columns a picture says nothing.
+const FEWEST_PICTURE_COLUMNS: u16 = 20;
+
 /// Beside a picture, text has at least so many columns.
 const TEXT_COLUMNS: u16 = 46;
 
@@ -132,12 +135,16 @@ fn answers(scene: &Scene<'_>, body: Rect, buffer: &mut Buffer, drawn: &mut Drawn
 
 /// The columns of the text and those of the pictures.
 fn split(scene: &Scene<'_>, body: Rect) -> (Rect, Option<Rect>) {
-    let share = if body.width < 120 { body.width * 3 / 8 } else { body.width * 9 / 20 };
-    let width = share.min(body.width.saturating_sub(TEXT_COLUMNS + 1));
-    if scene.gallery.is_none() || scene.card().images.is_empty() || width < 20 {
-        return (body, None);
-    }
+    let Some(width) = picture_columns(scene, body.width) else { return (body, None) };
     let text = Rect { width: body.width - width - 1, ..body };
     let pictures = Rect { x: text.right() + 1, width, ..body };
     (text, Some(pictures))
+}
+
+/// How many of a window's columns the pictures of the card take beside its text; none where there is no room.
+fn picture_columns(scene: &Scene<'_>, columns: u16) -> Option<u16> {
+    let share = if columns < 120 { columns * 3 / 8 } else { columns * 9 / 20 };
+    let width = share.min(columns.saturating_sub(TEXT_COLUMNS + 1));
+    let has_pictures = scene.gallery.is_some() && !scene.card().images.is_empty();
+    (has_pictures && width >= FEWEST_PICTURE_COLUMNS).then_some(width)
 }
