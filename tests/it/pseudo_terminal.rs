@@ -218,6 +218,23 @@ impl Terminal {
         }
     }
 
+    /// Waits until the program has stopped (and not ended).
+    pub fn wait_until_stopped(&self) {
+        let pid = libc::pid_t::try_from(self.child.id()).expect("a process id");
+        let began = Instant::now();
+        loop {
+            let mut status = 0;
+            // SAFETY: asks about a child of this process; the status lives for the call.
+            let changed = unsafe { libc::waitpid(pid, &raw mut status, libc::WUNTRACED | libc::WNOHANG) };
+            if changed == pid {
+                assert!(libc::WIFSTOPPED(status), "it has ended");
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not stop; the screen:\n{}", self.text());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     pub fn kill(&mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it ends");
