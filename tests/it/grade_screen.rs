@@ -227,7 +227,7 @@ fn a_terminal_that_never_answers_is_not_waited_for() {
     let place = Place::new();
     let began = Instant::now();
     let mut terminal = Terminal::start(place.new_sheet("anna"), WINDOW, Answers::None);
-    terminal.wait_for_text("▀");
+    terminal.wait_for("a picture in half blocks", |text| text.contains(['▀', '▄']));
     terminal.send("a");
     terminal.wait_for_text("A for 1");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
@@ -314,7 +314,7 @@ fn practice_needs_nothing_and_records_nothing() {
     terminal.send("d");
     terminal.wait_for_text("You gave D");
     terminal.send(" ");
-    terminal.wait_for_text("2 of");
+    terminal.wait_for_text("── 2 of");
     terminal.send("q");
     assert_eq!(terminal.wait().code(), Some(0));
     assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 0);
