@@ -8,7 +8,8 @@
 use std::io::{BufWriter, IsTerminal as _, Stdout, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -103,17 +104,22 @@ impl Screen {
         self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 
-    /// Waits for an event, at most for some time.
+    /// Waits for an event, at most for some time. A signal ends the waiting.
+    ///
+    /// # Errors
+    /// Where the terminal is gone.
     pub fn next(&mut self, patience: Duration) -> std::io::Result<Happening> {
-        if let Some(happening) = self.signals.seen() {
-            return Ok(happening);
+        for patience in [Duration::ZERO, patience] {
+            if let Some(happening) = self.signals.seen() {
+                return Ok(happening);
+            }
+            wait_for_input(patience)?;
+            // Also where nothing was typed: the size of the window may have changed.
+            if event::poll(Duration::ZERO)? {
+                return event::read().map(Happening::Event);
+            }
         }
-        match event::poll(patience) {
-            Ok(true) => event::read().map(Happening::Event),
-            Ok(false) => Ok(Happening::Nothing),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => Ok(Happening::Nothing),
-            Err(error) => Err(error),
-        }
+        Ok(self.signals.seen().unwrap_or(Happening::Nothing))
     }
 
     /// Gives the terminal back, stops until the program is continued, and takes the terminal again.
@@ -152,6 +158,31 @@ struct Signals {
     ended: Arc<AtomicUsize>,
     stopped: Arc<AtomicBool>,
     ids: Vec<SigId>,
+    /// Ends the watch: there is nothing left to wait for.
+    _watched: Sender<()>,
+}
+
+/// A program that was told to end and is held up by its terminal (a connection that stalls, Ctrl-S) ends all the same
+/// after this time: every grade is on disk.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Looks after a program that was told to end.
+fn watch(ended: Arc<AtomicUsize>) -> std::io::Result<Sender<()>> {
+    let (sender, receiver) = channel::<()>();
+    let mut told: Option<Instant> = None;
+    let is_over = move || loop {
+        match receiver.recv_timeout(Duration::from_millis(500)) {
+            Err(RecvTimeoutError::Timeout) if ended.load(Ordering::SeqCst) == 0 => {}
+            Err(RecvTimeoutError::Timeout) => {
+                if told.get_or_insert_with(Instant::now).elapsed() > LAST_PATIENCE {
+                    std::process::exit(130);
+                }
+            }
+            _ => return,
+        }
+    };
+    std::thread::Builder::new().name("end".to_owned()).spawn(is_over)?;
+    Ok(sender)
 }
 
 #[cfg(unix)]
@@ -162,7 +193,9 @@ const ENDING: [(i32, &str); 2] = [(SIGINT, "SIGINT"), (SIGTERM, "SIGTERM")];
 
 impl Signals {
     fn listen() -> std::io::Result<Self> {
-        let mut signals = Self { ended: Arc::default(), stopped: Arc::default(), ids: Vec::new() };
+        let ended: Arc<AtomicUsize> = Arc::default();
+        let watched = watch(Arc::clone(&ended))?;
+        let mut signals = Self { ended, stopped: Arc::default(), ids: Vec::new(), _watched: watched };
         let has_ended = Arc::new(AtomicBool::new(false));
         for (index, (signal, _)) in ENDING.iter().enumerate() {
             // In this order: the second signal finds the flag that the first has set.
@@ -207,6 +240,25 @@ fn stop_here() {
 
 #[cfg(not(unix))]
 fn stop_here() {}
+
+/// Waits until something was typed, a signal came, or some time has passed.
+///
+/// The library that reads the keys never returns from a terminal that has been closed (it reads the end of the input for
+/// ever), so it is asked only while there is one.
+#[cfg(unix)]
+fn wait_for_input(patience: Duration) -> std::io::Result<()> {
+    let mut waiting = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
+    let milliseconds = i32::try_from(patience.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: one descriptor, which lives for the call.
+    let ready = unsafe { libc::poll(&raw mut waiting, 1, milliseconds) };
+    let is_gone = ready > 0 && waiting.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0;
+    if is_gone { Err(std::io::ErrorKind::ConnectionAborted.into()) } else { Ok(()) }
+}
+
+#[cfg(not(unix))]
+fn wait_for_input(patience: Duration) -> std::io::Result<()> {
+    event::poll(patience).map(drop)
+}
 
 /// Whether the terminal answers to a question that every terminal knows (device status).
 #[cfg(unix)]

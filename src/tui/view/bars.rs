@@ -158,37 +158,44 @@ fn put_label(label: &str, style: Style, x: u16, area: Rect, buffer: &mut Buffer)
     x + 2 + width(&label)
 }
 
-/// The rows that the rubric needs: one, two, or one a grade.
-pub fn rubric_rows(scene: &Scene<'_>, area: Rect) -> u16 {
-    4 / rubric_columns(scene, area)
+/// The widths of the columns in which the rubric is set: as few rows as its wording allows, four, two or one of them in a
+/// row. Where not even one fits, it is cut rather than given the rows of a low window.
+pub fn rubric_columns(scene: &Scene<'_>, area: Rect) -> Vec<u16> {
+    let grades = &scene.session.deck().rubric.grades;
+    let widths = grades.iter().map(|(_, short, _)| width(&fit(short, u16::MAX)).saturating_add(KEY_WIDTH + GAP));
+    let widths: Vec<u16> = widths.collect();
+    let columns_of = |count: usize| -> Vec<u16> {
+        let column = |column| widths.iter().skip(column).step_by(count).copied().max().unwrap_or(0);
+        (0..count).map(column).collect()
+    };
+    let fitting = [4, 2].map(columns_of).into_iter().find(|columns| {
+        let taken: u32 = columns.iter().copied().map(u32::from).sum();
+        taken <= u32::from(area.width) + u32::from(GAP) - 1
+    });
+    let half = (area.width - 1) / 2;
+    fitting.unwrap_or_else(|| if area.height < 20 { vec![half, half] } else { vec![area.width - 1] })
 }
 
-fn rubric_columns(scene: &Scene<'_>, area: Rect) -> u16 {
-    let grades = &scene.session.deck().rubric.grades;
-    let widest = grades.iter().map(|(_, short, _)| width(&fit(short, u16::MAX))).max().unwrap_or(0) + 6;
-    match area.width.saturating_sub(1) / widest {
-        4.. => 4,
-        0 | 1 if area.height >= 20 => 1,
-        _ => 2,
-    }
-}
+/// `[A] ` and what stands between two columns of the rubric.
+const KEY_WIDTH: u16 = 4;
+const GAP: u16 = 3;
 
 /// What the grades mean; the one that was given is marked.
-pub fn rubric(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
+pub fn rubric(scene: &Scene<'_>, columns: &[u16], area: Rect, buffer: &mut Buffer) {
     let theme = scene.theme;
-    let columns = rubric_columns(scene, area).max(4 / area.height.max(1));
-    let column_width = (area.width - 1) / columns;
     let given = scene.session.mark(scene.state.card).grade;
-    for (index, (grade, short, _)) in (0u16..).zip(&scene.session.deck().rubric.grades) {
-        let x = area.x + 1 + index % columns * column_width;
-        let y = area.y + index / columns;
+    for (index, (grade, short, _)) in scene.session.deck().rubric.grades.iter().enumerate() {
+        let (row, column) = (index / columns.len(), index % columns.len());
+        let x = area.x + 1 + columns[..column].iter().sum::<u16>();
+        let y = area.y + row as u16;
         let is_given = given == Some(*grade);
         let (key, text_style) =
             if is_given { (theme.given(*grade), theme.strong()) } else { (theme.grade(*grade), theme.plain()) };
         let mark = if is_given { "▶" } else { " " };
         buffer.set_string(x - 1, y, mark, theme.strong());
         buffer.set_string(x, y, format!("[{grade}]"), key);
-        buffer.set_string(x + 4, y, fit(short, column_width.saturating_sub(6)), text_style);
+        let room = columns[column].saturating_sub(KEY_WIDTH + 1).min(area.right().saturating_sub(x + KEY_WIDTH));
+        buffer.set_string(x + KEY_WIDTH, y, fit(short, room), text_style);
     }
 }
 

@@ -86,7 +86,8 @@ pub fn draw(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
         document::lines(&text, area, scene.theme.strong(), buffer);
         return drawn;
     }
-    let rubric_rows = bars::rubric_rows(scene, area);
+    let rubric_columns = bars::rubric_columns(scene, area);
+    let rubric_rows = (4 / rubric_columns.len()) as u16;
     let row = |y: u16| Rect { y, height: 1, ..area };
     let bottom = area.bottom();
     let body = Rect { y: area.y + 2, height: area.height - 2 - rubric_rows - 3, ..area };
@@ -104,7 +105,7 @@ pub fn draw(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
     }
     if scene.state.mode != Mode::Picture {
         bars::lower_rule(scene, &drawn.measured, row(body.bottom()), buffer);
-        bars::rubric(scene, rubric, buffer);
+        bars::rubric(scene, &rubric_columns, rubric, buffer);
     }
     bars::message(scene, row(bottom - 2), buffer, &mut drawn);
     bars::hints(scene, row(bottom - 1), buffer);
