@@ -21,7 +21,8 @@ pub fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
         _ => 24,
     };
     let share = if progress.total == 0 { 0.0 } else { progress.graded as f64 / progress.total as f64 };
-    let filled = (share * f64::from(bar_width)).floor() as u16;
+    // The first grade is seen, and the last cell is kept for the last grade.
+    let filled = (share * f64::from(bar_width)).floor().max(f64::from(u8::from(progress.graded > 0))) as u16;
     let count = format!("{}/{} ", progress.graded, progress.total);
     // No half of a per cent is rounded up to a whole that is not there.
     let rest = format!(" {:3.0} %{} ", (share * 100.0).floor(), pace(&progress, area.width));
@@ -37,7 +38,7 @@ pub fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     buffer.set_string(left, area.y, title, theme.strong());
     let (x, _) = buffer.set_stringn(x, area.y, &count, usize::from(area.right() - x), theme.plain());
     for column in 0..bar_width {
-        let (symbol, style) = if column < filled { ("━", theme.focus()) } else { ("─", theme.dim()) };
+        let (symbol, style) = if column < filled { ("━", theme.focus()) } else { ("·", theme.dim()) };
         buffer.set_string(x + column, area.y, symbol, style);
     }
     let room = usize::from(area.right().saturating_sub(x + bar_width));

@@ -1,7 +1,7 @@
 //! Draws the screen: a pure function of the session, the state and the pictures that are ready.
 //!
 //! ```text
-//!  OwlEval, six models            16/492 ━━━───────────   3 %  11 s each  1 h 27 min left   the sheet
+//!  OwlEval, six models            16/492 ━···········   3 %  11 s each  1 h 27 min left   the sheet
 //! ── 17 of 492 ── turn 2 ────────────────────────────────────────── ungraded, flagged ──   the card
 //!  Question                                        │
 //!  What is funny about this image?                 │          (picture)
