@@ -6,6 +6,7 @@
 //! written. Ctrl-Z and SIGTSTP give the terminal back until the program is continued.
 
 use std::io::{BufWriter, IsTerminal as _, Stdout, Write as _};
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -48,7 +49,8 @@ pub enum Happening {
 
 /// The terminal, while it is ours.
 pub struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Never dropped: its own end writes to stderr about a cursor that it cannot show, and panics where stderr is gone too.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     signals: Signals,
     _hook: PanicHook,
 }
@@ -72,7 +74,7 @@ impl Screen {
             give_back();
             unable(source)
         })?;
-        Ok(Self { terminal, signals, _hook: hook })
+        Ok(Self { terminal: ManuallyDrop::new(terminal), signals, _hook: hook })
     }
 
     /// What the terminal can draw, as it says itself. Must be called before the first event is waited for: the answer
