@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use image::{DynamicImage, GenericImageView as _, ImageDecoder as _, ImageReader};
+use ratatui::layout::Size;
 use ratatui_image::picker::Picker;
 use ratatui_image::protocol::Protocol;
 use ratatui_image::{FilterType, Resize};
@@ -148,8 +149,19 @@ fn encode(picture: &DynamicImage, wanted: &Wanted, picker: &Picker) -> Result<Pr
         u32::from(wanted.size.height) * u32::from(font.height.max(1)),
     );
     let part = wanted.zoom.part(picture.dimensions(), window);
-    let seen = picture.crop_imm(part.x, part.y, part.width, part.height);
-    picker
-        .new_protocol(seen, wanted.size, Resize::Scale(Some(FilterType::Triangle)))
-        .map_err(|error| format!("cannot be drawn: {error}"))
+    // To whole cells, so that no strip of an empty background is left at the edge.
+    let scale = (f64::from(window.0) / f64::from(part.width)).min(f64::from(window.1) / f64::from(part.height));
+    let cells = |pixels: u32, cell: u16, most: u16| {
+        ((f64::from(pixels) * scale / f64::from(cell.max(1))).round() as u16).clamp(1, most.max(1))
+    };
+    let size = Size::new(
+        cells(part.width, font.width, wanted.size.width),
+        cells(part.height, font.height, wanted.size.height),
+    );
+    let seen = picture.crop_imm(part.x, part.y, part.width, part.height).resize_exact(
+        u32::from(size.width) * u32::from(font.width.max(1)),
+        u32::from(size.height) * u32::from(font.height.max(1)),
+        FilterType::Triangle,
+    );
+    picker.new_protocol(seen, size, Resize::Fit(None)).map_err(|error| format!("cannot be drawn: {error}"))
 }

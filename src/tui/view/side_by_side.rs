@@ -104,7 +104,9 @@ fn list(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Measured {
         } else {
             let (x, _) = buffer.set_stringn(area.x + 3, y, label, usize::from(area.width - 3), style);
             let room = area.right().saturating_sub(x + 3);
-            buffer.set_string(x + 2, y, fit(text.answer.trim(), room), scene.theme.dim());
+            // As much of it as one line can hold, its line breaks as spaces.
+            let words: Vec<&str> = text.answer.split_whitespace().take(usize::from(room)).collect();
+            buffer.set_string(x + 2, y, fit(&words.join(" "), room), scene.theme.dim());
             y += 1;
         }
     }
