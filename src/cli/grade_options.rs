@@ -39,10 +39,10 @@ pub struct GradeArguments {
     pub evalset: Option<String>,
 
     /// Decides the order of the sheet
-    #[arg(long, value_name = "SEED", default_value_t = 0, help_heading = "A new sheet")]
+    #[arg(long, value_name = "SEED", default_value_t = 0, requires = "answers", help_heading = "A new sheet")]
     pub seed: u64,
     /// This share of the answers comes again later, hidden, e.g. 5%: how far graders agree with themselves
-    #[arg(long, value_name = "SHARE", value_parser = repeats, help_heading = "A new sheet")]
+    #[arg(long, value_name = "SHARE", value_parser = repeats, requires = "answers", help_heading = "A new sheet")]
     pub repeats: Option<Repeats>,
     /// The wording of the grades, a TOML file [default: the program's own]
     #[arg(long, value_name = "FILE", help_heading = "A new sheet")]
@@ -71,7 +71,7 @@ pub struct GradeArguments {
     pub adjudicate: bool,
 
     /// Print grades.csv; this unseals which model gave which answer, and is logged in unblinded.jsonl
-    #[arg(long, help_heading = "Grades out and in", conflicts_with_all = ["import", "notes"])]
+    #[arg(long, requires = "sheet", help_heading = "Grades out and in", conflicts_with_all = ["import", "notes"])]
     pub export: bool,
     /// Export the grades of the hidden repeats instead
     #[arg(long, requires = "export", help_heading = "Grades out and in")]
@@ -83,10 +83,16 @@ pub struct GradeArguments {
     #[arg(long, value_name = "HOW", help_heading = "Grades out and in")]
     pub missing: Option<Missing>,
     /// Record grades made elsewhere, from a table like grades.csv; this is logged too
-    #[arg(long, value_name = "FILE.csv", help_heading = "Grades out and in", conflicts_with = "notes")]
+    #[arg(
+        long,
+        value_name = "FILE.csv",
+        requires = "sheet",
+        help_heading = "Grades out and in",
+        conflicts_with = "notes"
+    )]
     pub import: Option<PathBuf>,
     /// Print what is missing, was repaired or tells its model: for whoever made the sheet, since it names models
-    #[arg(long, help_heading = "Grades out and in")]
+    #[arg(long, requires = "sheet", help_heading = "Grades out and in")]
     pub notes: bool,
 }
 

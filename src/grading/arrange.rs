@@ -61,7 +61,7 @@ pub(super) fn arrange(conversations: &[Turns], repeats: usize, seed: u64) -> Vec
 
 /// The cards that come again, by their index, evenly from the models.
 fn choose_repeats(cards: &[Placed], repeats: usize, seed: u64) -> Vec<usize> {
-    let last = cards.len().saturating_sub(distance(cards.len() + repeats));
+    let Some(last) = cards.len().checked_sub(distance(cards.len() + repeats)) else { return Vec::new() };
     let mut dice = Dice::new(Purpose::Repeats, seed);
     let mut eligible: Vec<usize> = (0..cards.len()).filter(|index| *index <= last).collect();
     dice.shuffle(&mut eligible);

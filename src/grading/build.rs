@@ -99,6 +99,7 @@ impl<'a> Material<'a> {
             });
             built.cards.push(card);
         }
+        built.leaks.sort();
         built
     }
 

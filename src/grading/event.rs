@@ -120,8 +120,7 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 }
 
 /// Follows the chain through the whole lines of a journal, `rows` being what was read from them. `genesis` is what the
-/// first line must bear as `prev`. Gives the digest of the last line, by which the next one is tied, and that of every
-/// line.
+/// first line must bear as `prev`. Gives the digest of every line; by that of the last the next one is tied.
 ///
 /// # Errors
 /// By file and line: what was edited, taken out or put in, or belongs to another sheet.
@@ -145,7 +144,7 @@ pub(super) fn follow(path: &Path, bytes: &[u8], rows: &[EventRow], genesis: &str
         if row.prev != expected {
             return Err(broken(if digests.is_empty() {
                 if row.seq == 1 {
-                    "this journal belongs to another sheet".to_owned()
+                    "this journal belongs to another sheet, or sheet.json was changed".to_owned()
                 } else {
                     format!("the first line is event {}: the events before it were cut off", row.seq)
                 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 /// An answer that may give its model away.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Leak {
     pub model_id: String,
     pub question_id: u64,

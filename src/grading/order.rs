@@ -130,8 +130,8 @@ mod tests {
             for is_mirrored in [false, true] {
                 let rows = square(&models, is_mirrored, &mut Dice::new(Purpose::Slots, 7));
                 assert_eq!(rows.len(), count);
-                for index in 0..count {
-                    let mut row = rows[index].clone();
+                for (index, row) in rows.iter().enumerate() {
+                    let mut row = row.clone();
                     row.sort_unstable();
                     assert_eq!(row, models);
                     let mut column: Vec<usize> = rows.iter().map(|row| row[index]).collect();

@@ -1,7 +1,8 @@
 //! `sealed.json`: which model stands in which slot, and whatever else names models. A grader's program never reads it.
 //!
-//! What is sealed is base64, so that nobody reads it by accident; whoever wants to can decode it, and a study that
-//! fears that keeps the file elsewhere until the grades are in. Its digest stands in `sheet.json` from the beginning,
+//! What is sealed is base64, so that nobody reads it by accident. It is no secret from those who want to know: they can
+//! decode it, or put the same answers in order again with the seed of `sheet.json`. A study that fears that keeps the file
+//! and the answers elsewhere until the grades are in. Its digest stands in `sheet.json` from the beginning,
 //! so that the mapping cannot be changed after the grades are known; a random salt inside keeps the digest from being
 //! found by trying mappings. Each unsealing is a row of `unblinded.jsonl`.
 

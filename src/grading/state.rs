@@ -3,8 +3,7 @@
 //! Pure: no file, no clock. A session applies its events here as they are recorded, and replaying a journal applies
 //! the same events in the same order, so that both always agree.
 
-use super::event::EventRow;
-use super::event::What;
+use super::event::{EventRow, What};
 use super::{Grade, Mark, Progress};
 
 /// What a grader did with one card.

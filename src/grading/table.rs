@@ -139,15 +139,23 @@ pub(super) fn read(bytes: &[u8], path: &Path, rater: Option<&str>) -> Result<Vec
             .at_line(path, 1)
             .remedy(remedy));
     }
+    let breaks: Vec<usize> = (0..bytes.len()).filter(|index| bytes[*index] == b'\n').collect();
+    // The line in which a record begins. What the reader counts is one less after a line break of two characters, whose
+    // second one it takes for the beginning of the next record.
+    let line_of = |position: Option<&csv::Position>| {
+        let begin = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
+        let blank = bytes.iter().skip(begin).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        breaks.partition_point(|index| *index < begin + blank) as u64 + 1
+    };
     let mut rows = Vec::new();
     for record in reader.records() {
         rows.push(match record {
             Ok(record) => {
-                let line = record.position().map_or(0, csv::Position::line);
+                let line = line_of(record.position());
                 let cell = |name: &str| column(name).and_then(|index| record.get(index)).map(plain);
                 row(cell, rater).map(|row| Read { line, ..row }).map_err(|why| (line, why))
             }
-            Err(error) => Err((error.position().map_or(0, csv::Position::line), format!("it cannot be read: {error}"))),
+            Err(error) => Err((line_of(error.position()), format!("it cannot be read: {error}"))),
         });
     }
     Ok(rows)

@@ -85,3 +85,50 @@ fn check_counts(manifest: &RunManifest, answers: &[AnswerRow], failures: &[Failu
         )))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST_TEXT: &str = r#"{"schema": "owleval-run/1", "id": "r",
+        "model": {"id": "m", "kind": "owl", "sha256": null, "config": {}, "adapter": null},
+        "evalset": {"name": "e", "sha256": "0"}, "template": null,
+        "decoding": {"max_new_tokens": 1, "temperature": 0.0, "top_k": null, "top_p": null, "repetition_penalty": 1.0,
+            "no_repeat_ngram_size": 0, "stop": [], "seed": 0},
+        "history": "own", "selection": {"subset": null, "abilities": [], "limit": null, "shard": null},
+        "device": "cpu", "dtype": "f32", "software": {"version": "0", "commit": null},
+        "started_at": "2026-01-01T00:00:00Z", "finished_at": "2026-01-01T00:00:01Z",
+        "counts": {"questions": 3, "answered": 1, "failed": 1, "blocked": 1}}"#;
+    const ANSWER: &str = r#"{"image": "", "question_id": 1, "question": "q", "answer": "a", "model_id": "m", "turn": 0,
+        "item": "i", "finish_reason": "stop", "prompt_tokens": null, "completion_tokens": null, "elapsed_ms": 1,
+        "request_sha256": ""}"#;
+    const FAILURE: &str =
+        r#"{"question_id": 2, "kind": "transient", "message": "m", "attempts": 1, "at": "2026-01-01T00:00:00Z"}"#;
+
+    /// What is found in a run of these files: good or not, by file.
+    fn found(answers: &[String], failures: &[String]) -> Vec<bool> {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = |rows: &[String]| rows.iter().map(|row| row.replace('\n', " ") + "\n").collect::<String>();
+        std::fs::write(folder.path().join(MANIFEST), MANIFEST_TEXT).unwrap();
+        std::fs::write(folder.path().join(ANSWERS), lines(answers)).unwrap();
+        std::fs::write(folder.path().join(FAILURES), lines(failures)).unwrap();
+        verify_run(folder.path()).unwrap().iter().map(|(_, result)| result.is_ok()).collect()
+    }
+
+    #[test]
+    fn a_run_is_good_where_its_counts_are_those_of_its_journals() {
+        let answer = ANSWER.to_owned();
+        let failures = [
+            FAILURE.to_owned(),
+            FAILURE.replace("\"question_id\": 2", "\"question_id\": 3").replace("transient", "blocked"),
+        ];
+        assert_eq!(found(&[answer.clone()], &failures), [true, true, true]);
+        // A failure that an answer supersedes does not count.
+        let superseded = FAILURE.replace("\"question_id\": 2", "\"question_id\": 1");
+        assert_eq!(found(&[answer.clone()], &[failures.as_slice(), &[superseded]].concat()), [true, true, true]);
+        assert_eq!(found(&[answer.clone()], &failures[..1]), [false, true, true]);
+        assert_eq!(found(&[answer.clone(), answer.clone()], &failures), [false, false, true]);
+        assert_eq!(found(&[answer.replace("\"m\"", "\"n\"")], &failures), [false, false, true]);
+        assert_eq!(found(&["{}".to_owned(), answer], &failures), [false, false, true]);
+    }
+}

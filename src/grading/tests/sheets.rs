@@ -1,6 +1,105 @@
 //! What a sheet is made of, what is shown of it, and what is refused.
 
 use super::*;
+use crate::backend::FinishReason;
+use crate::evalset::EvalSet;
+use crate::record::{
+    AnswerRow, BackendInfo, Decoding, EvalSetId, FailureRow, FailureRowKind, History, RunManifest, SelectionId,
+};
+use crate::store::RunFolder;
+
+/// A run folder that answered some questions of the place's evalset and failed on others.
+fn run(
+    place: &Place,
+    model: &str,
+    history: History,
+    answered: &[u64],
+    failed: &[(u64, FailureRowKind)],
+) -> AnswerSource {
+    let evalset = EvalSet::open(place.evalset.path()).unwrap();
+    let info = BackendInfo {
+        id: model.to_owned(),
+        kind: "owl".to_owned(),
+        sha256: None,
+        config: json!({}),
+        adapter: None,
+        template: None,
+        device: "cpu".to_owned(),
+        dtype: "f32".to_owned(),
+    };
+    let id = EvalSetId { name: evalset.name, sha256: evalset.sha256 };
+    let begun = "2026-01-01T00:00:00Z".to_owned();
+    let manifest = RunManifest::new(info, id, Decoding::default(), history, SelectionId::default(), begun.clone());
+    let folder = place.path(model);
+    let mut run = RunFolder::create_or_resume(&folder, manifest).unwrap();
+    let row = |question_id: &u64| AnswerRow {
+        image: String::new(),
+        question_id: *question_id,
+        question: String::new(),
+        answer: format!("{model} says {question_id}"),
+        model_id: model.to_owned(),
+        turn: 0,
+        item: String::new(),
+        finish_reason: FinishReason::Stop,
+        prompt_tokens: None,
+        completion_tokens: None,
+        elapsed_ms: 1,
+        request_sha256: String::new(),
+    };
+    run.record_answers(answered.iter().map(row).collect()).unwrap();
+    let failure = |(question_id, kind): &(u64, FailureRowKind)| FailureRow {
+        question_id: *question_id,
+        kind: *kind,
+        message: "a server's words".to_owned(),
+        attempts: 1,
+        at: begun.clone(),
+    };
+    run.record_failures(failed.iter().map(failure).collect()).unwrap();
+    AnswerSource { name: None, path: folder }
+}
+
+#[test]
+fn a_run_folder_brings_its_history_and_says_why_answers_are_missing() {
+    let place = Place::new();
+    let failed = [(2, FailureRowKind::Transient), (7, FailureRowKind::Blocked)];
+    let published = place.answers("told.jsonl", "told", |id| Some(format!("told {id}")));
+    let told = crate::backend::published::PublishedAnswers::open(&published.path).unwrap().sha256().to_owned();
+    let of_told = |sha256: String| History::Published { file: "told.jsonl".to_owned(), sha256 };
+    let answers = [
+        run(&place, "own", History::Own, &[1, 3, 4, 5, 6], &failed),
+        run(&place, "alone", History::None, &[1, 2, 3, 4, 5, 6, 7], &[]),
+        run(&place, "fed", of_told(told), &[5], &[]),
+        run(&place, "lost", of_told("0".repeat(64)), &[5], &[]),
+        published,
+    ];
+    let sheet = place.path("study");
+    let created = place.new_sheet(&sheet, &answers).create().unwrap();
+    let why = |model: &str, id: u64| {
+        let missing = created.missing.iter().find(|one| one.model_id == model && one.question_id == id);
+        missing.map(|one| one.why.as_str()).unwrap_or_default()
+    };
+    assert!(why("own", 2).contains("the run failed on it (the model or its server failed)"), "{}", why("own", 2));
+    assert_eq!(why("own", 7), "an earlier turn of its conversation failed");
+    assert_eq!(why("fed", 1), "there is no such row");
+    let session = open(&sheet, "anna");
+    let before = |answer: &str| {
+        let card = session.deck().cards.iter().find(|card| card.answer == answer).unwrap();
+        card.before.iter().map(|exchange| exchange.answer.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(before("own says 5"), ["own says 3"]);
+    assert_eq!(before("alone says 5"), Vec::<String>::new());
+    assert_eq!(before("fed says 5"), ["told 3"]);
+    assert!(before("lost says 5")[0].contains("not on this sheet"));
+    // A run of another evalset is refused.
+    let other = Place::new();
+    let questions = other.evalset.path().join("questions.jsonl");
+    let text = std::fs::read_to_string(&questions).unwrap().replace("two and two", "two and three");
+    std::fs::write(&questions, text).unwrap();
+    let elsewhere = place.path("elsewhere");
+    let new = NewSheet { evalset: other.evalset.path().as_os_str(), ..place.new_sheet(&elsewhere, &answers) };
+    let error = new.create().unwrap_err();
+    assert!(error.to_string().contains("the run answered another evalset"), "{error}");
+}
 
 #[test]
 fn a_sheet_shows_every_answer_with_the_models_own_earlier_turns_and_no_model() {
