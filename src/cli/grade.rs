@@ -14,6 +14,7 @@ use crate::grading::{
     AnswerSource, Created, Imported, MakersNotes, MissingPolicy, NewSheet, Opening, Rubric, Session, Which, export,
     import, parts_of, practice, what_the_maker_should_know,
 };
+use crate::tui::{self, Options, Outcome, PictureMode};
 
 /// The evalset of a new sheet, where none is named.
 const EVALSET: &str = "mini";
@@ -120,15 +121,32 @@ fn carry_on(opened: (Session, Vec<String>), arguments: &GradeArguments, console:
     grade(session, arguments, console)
 }
 
-/// Hands the session to the screen.
-fn grade(mut session: Session, arguments: &GradeArguments, _console: &Console) -> Result<u8> {
-    let is_side_by_side = arguments.side_by_side || session.is_side_by_side();
-    screen(&mut session, is_side_by_side, arguments.no_pictures)
-}
-
-/// THE CALL SITE OF THE SCREEN: becomes `tui::grade(&mut session, &Options { .. })`.
-fn screen(_session: &mut Session, _is_side_by_side: bool, _no_pictures: bool) -> Result<u8> {
-    Err(Error::failed("the grading screen is not built yet"))
+/// Hands the session to the screen, and says afterwards how far it is.
+fn grade(mut session: Session, arguments: &GradeArguments, console: &Console) -> Result<u8> {
+    let pictures = match (arguments.no_pictures, arguments.half_blocks) {
+        (true, _) => PictureMode::Off,
+        (false, true) => PictureMode::HalfBlocks,
+        (false, false) => PictureMode::Auto,
+    };
+    let options = Options {
+        side_by_side: arguments.side_by_side || session.is_side_by_side(),
+        pictures,
+        colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        practice: !session.is_recorded(),
+    };
+    let outcome = tui::grade(&mut session, &options)?;
+    let progress = session.progress();
+    let kept = if session.is_recorded() { "on disk" } else { "practice, nothing is recorded" };
+    let done = format!("{} of {} graded, {} skipped ({kept})", progress.graded, progress.total, progress.skipped);
+    match outcome {
+        Outcome::Left => {
+            console.note(&done);
+            Ok(0)
+        }
+        Outcome::Interrupted(why) => {
+            Err(Error::interrupted(format!("{why}; {done}")).remedy("call it again to carry on where it was"))
+        }
+    }
 }
 
 fn export_grades(arguments: &GradeArguments, sheet: &Path, console: &Console) -> Result<u8> {

@@ -60,6 +60,9 @@ pub struct GradeArguments {
     /// Show no pictures, and do not look for them
     #[arg(long, help_heading = "The screen")]
     pub no_pictures: bool,
+    /// Draw pictures with half blocks, also where the terminal says that it can do better
+    #[arg(long, help_heading = "The screen", conflicts_with = "no_pictures")]
+    pub half_blocks: bool,
     /// A short round with answers written for practice; nothing is recorded
     #[arg(long, help_heading = "The screen", conflicts_with_all = ["sheet", "rater", "export", "import", "adjudicate", "notes"])]
     pub practice: bool,

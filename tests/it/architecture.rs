@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A room (a folder of `src`, or a file beside `lib.rs`) and the rooms that it may use.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: [(&str, &[&str]); 18] = [
     ("error", &[]),
     ("sanitize", &["error"]),
     ("tls", &[]),
@@ -21,6 +21,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("backend", &["error", "evalset", "record", "owl", "tls"]),
     ("runner", &["error", "evalset", "record", "backend", "store", "sanitize"]),
     ("grading", &["error", "evalset", "record", "backend", "store", "sanitize"]),
+    ("tui", &["error", "sanitize", "evalset", "grading"]),
     ("judge", &["error", "evalset", "record", "backend", "store", "sanitize", "score", "stats", "runner"]),
     ("train", &["error", "owl", "scenes"]),
     ("bench", &["error", "owl"]),
@@ -28,7 +29,7 @@ const ROOMS: [(&str, &[&str]); 17] = [
         "cli",
         &[
             "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner",
-            "grading", "train", "bench", "stats", "judge",
+            "grading", "tui", "train", "bench", "stats", "judge",
         ],
     ),
 ];
@@ -241,6 +242,15 @@ fn the_http_client_is_named_only_where_something_is_asked_of_the_network() {
             .iter()
             .any(|(place, _)| source.path == *place || place.ends_with('/') && source.path.starts_with(place));
         assert!(!is_named || may, "{} names the HTTP client", source.path);
+    }
+}
+
+#[test]
+fn the_library_of_the_screen_is_named_only_by_the_screen() {
+    for source in sources().iter().filter(|source| room_of(&source.path) != Some("tui")) {
+        let is_named =
+            identifiers(&without_comments(&source.text)).any(|word| word == "ratatui" || word == "crossterm");
+        assert!(!is_named, "{} names ratatui", source.path);
     }
 }
 

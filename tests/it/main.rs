@@ -4,6 +4,10 @@ mod architecture;
 mod endpoint;
 mod evalset_pull;
 mod grade;
+#[cfg(unix)]
+mod grade_pass;
+#[cfg(unix)]
+mod grade_screen;
 mod hub;
 mod judge;
 mod local;
@@ -12,6 +16,8 @@ mod owleval_data;
 mod parity;
 mod parity_preprocess;
 mod parity_tokenizer;
+#[cfg(unix)]
+mod pseudo_terminal;
 mod published;
 mod run_process;
 mod weights;
