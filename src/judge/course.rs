@@ -96,10 +96,11 @@ pub struct Course<'a> {
     pictures: HashMap<&'a str, Vec<ImageBytes>>,
 }
 
-/// What is to be asked next: an ask, or the same again with the format spelled out, after what was replied.
+/// What is to be asked next: an ask, or the same again with the format spelled out.
+#[derive(Clone, Copy)]
 struct Next {
     ask: Ask,
-    before: Option<String>,
+    again: bool,
 }
 
 /// A reply that came back.
@@ -133,7 +134,7 @@ impl<'a> Course<'a> {
         let outlook = self.outlook(folder.known(), budget)?;
         observe(Event::Begun(outlook));
         let client = self.client;
-        let mut waiting: VecDeque<Next> = self.plan.asks.iter().map(|ask| Next { ask: *ask, before: None }).collect();
+        let mut waiting: VecDeque<Next> = self.plan.asks.iter().map(|ask| Next { ask: *ask, again: false }).collect();
         let mut in_flight: FuturesUnordered<BoxFuture<'_, Finished>> = FuturesUnordered::new();
         let mut level = StopLevel::Go;
         let mut ended: Option<Ended> = None;
@@ -153,8 +154,8 @@ impl<'a> Course<'a> {
                     }
                 };
                 if let Some(row) = folder.known().row(&request_sha256) {
-                    if let Some(before) = unread(row) {
-                        waiting.push_front(Next { ask: next.ask, before: Some(before) });
+                    if is_asked_again(row) {
+                        waiting.push_front(Next { ask: next.ask, again: true });
                     }
                     continue;
                 }
@@ -194,8 +195,8 @@ impl<'a> Course<'a> {
                             folder.record(vec![row.clone()])?;
                             asked += 1;
                             observe(Event::Judged { row: &row, cost: budget.cost() });
-                            if let Some(before) = unread(&row) {
-                                waiting.push_front(Next { ask: next.ask, before: Some(before) });
+                            if is_asked_again(&row) {
+                                waiting.push_front(Next { ask: next.ask, again: true });
                             }
                         }
                         Err(error) if is_no_vision(&error) && prepared.pictures == PicturesShown::Shown => {
@@ -204,7 +205,7 @@ impl<'a> Course<'a> {
                                 self.shows_pictures = false;
                                 observe(Event::PicturesWithheld);
                             }
-                            waiting.push_front(Next { ask: next.ask, before: None });
+                            waiting.push_front(Next { ask: next.ask, again: false });
                         }
                         Err(error) => {
                             budget.settle(estimate, Tokens::default());
@@ -280,7 +281,7 @@ impl<'a> Course<'a> {
     }
 
     fn find(&mut self, known: &Known, ask: &Ask) -> Result<Found> {
-        let mut next = Next { ask: *ask, before: None };
+        let mut next = Next { ask: *ask, again: false };
         loop {
             let (prepared, request_sha256) = match self.prepare(&next) {
                 Ok(prepared) => prepared,
@@ -289,10 +290,8 @@ impl<'a> Course<'a> {
             };
             match known.row(&request_sha256) {
                 None => return Ok(Found::Unknown(Some(Box::new(prepared)))),
-                Some(row) => match unread(row) {
-                    None => return Ok(Found::Row(Box::new(row.clone()))),
-                    before => next.before = before,
-                },
+                Some(row) if is_asked_again(row) => next.again = true,
+                Some(row) => return Ok(Found::Row(Box::new(row.clone()))),
             }
         }
     }
@@ -311,8 +310,8 @@ impl<'a> Course<'a> {
             }
         };
         let mut prepared = plan.prepare(&next.ask, pictures).map_err(Unasked::Useless)?;
-        if let Some(reply) = &next.before {
-            prepared = plan.again(prepared, reply);
+        if next.again {
+            prepared = plan.again(prepared);
         }
         let request_sha256 =
             self.client.request_sha256(&prepared.chat).map_err(|error| Unasked::Item(error.message))?;
@@ -321,7 +320,7 @@ impl<'a> Course<'a> {
 
     fn row(&self, next: &Next, prepared: &Prepared, request_sha256: String, reply: ChatReply) -> JudgementRow {
         let mut row = self.plan.row(&next.ask, Some(self.client.model()), request_sha256, now());
-        row.attempt = u8::from(next.before.is_some());
+        row.attempt = u8::from(next.again);
         row.pictures = prepared.pictures;
         row.set(reply::parse(&reply.text, prepared.wanted));
         row.finish_reason = Some(reply.finish);
@@ -359,9 +358,9 @@ enum Unasked {
     Item(String),
 }
 
-/// The reply that has to be asked for again.
-fn unread(row: &JudgementRow) -> Option<String> {
-    (!row.is_read() && row.attempt == 0).then(|| row.reply.clone().unwrap_or_default())
+/// Whether the row is a first reply that could not be read.
+fn is_asked_again(row: &JudgementRow) -> bool {
+    !row.is_read() && row.attempt == 0
 }
 
 fn estimate(prepared: &Prepared) -> Tokens {

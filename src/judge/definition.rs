@@ -239,7 +239,9 @@ impl Definition {
             references: written.references.unwrap_or(true),
             coverage: written.coverage.unwrap_or(0.9),
             system: written.system,
-            again: written.again.unwrap_or_else(|| "Your reply could not be read. Give the verdict alone.".to_owned()),
+            again: written
+                .again
+                .unwrap_or_else(|| "An earlier reply of yours could not be read. Give the verdict alone.".to_owned()),
             decoding: Decoding {
                 max_new_tokens: written.decoding.max_new_tokens.unwrap_or(512),
                 temperature: written.decoding.temperature.unwrap_or(0.0),

@@ -20,6 +20,7 @@ mod course;
 mod definition;
 mod folder;
 mod grade;
+mod group;
 mod human;
 mod offline;
 mod plan;
@@ -42,6 +43,7 @@ pub use definition::{
 };
 pub use folder::{JUDGEMENTS, JudgementFolder, Known, SUMMARY};
 pub use grade::Grade;
+pub use group::{GradeLine, Group, MeasureLine, PairLine, ScoreLine};
 pub use human::Graded;
 pub use offline::judge_offline;
 pub use plan::{Ask, Missing, Plan, Prepared, Target};
@@ -49,7 +51,5 @@ pub use probe::ProbeKind;
 pub use reference::{Measures, measure};
 pub use reply::{Said, Wanted, parse};
 pub use row::{JudgementRow, PicturesShown, Usage, Verdict};
-pub use summary::{
-    AskCounts, Coverage, GradeLine, Group, Licence, Material, MeasureLine, PairLine, PictureCounts, ScoreLine, Summary,
-};
+pub use summary::{AskCounts, Coverage, Licence, Material, PictureCounts, Summary};
 pub use trial::Trial;

@@ -7,7 +7,6 @@ use super::prompt::{self, Material, Shown};
 use super::reply::Wanted;
 use super::row::{JudgementRow, PicturesShown, Usage, Verdict};
 use crate::backend::http::{ChatMessage, ChatRequest, ChatRole};
-use crate::backend::limits;
 use crate::error::{Error, Result};
 use crate::evalset::{EvalSet, ImageBytes, Item, Part, Turn};
 
@@ -271,12 +270,14 @@ impl<'a> Plan<'a> {
         })
     }
 
-    /// The request after one whose reply could not be read: the format is spelled out.
-    pub fn again(&self, mut prepared: Prepared, reply: &str) -> Prepared {
-        /// What a judge raved on about is not needed to set it right.
-        const REPLY_CHARS: usize = 2000;
-        prepared.chat.messages.push(message(ChatRole::Assistant, &limits::shorten(reply, REPLY_CHARS)));
-        prepared.chat.messages.push(message(ChatRole::User, self.judge.again.trim()));
+    /// The request after one whose reply could not be read: the same, with the format spelled out at its end. The reply
+    /// itself is left out, because a weak judge that sees it says it again.
+    pub fn again(&self, mut prepared: Prepared) -> Prepared {
+        let last = prepared.chat.messages.last_mut().and_then(|message| message.parts.last_mut());
+        if let Some(Part::Text(text)) = last {
+            text.push_str("\n\n");
+            text.push_str(self.judge.again.trim());
+        }
         prepared
     }
 

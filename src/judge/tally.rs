@@ -103,6 +103,23 @@ fn pair(rows: &[&JudgementRow], orders: Orders) -> Option<PairOpinion> {
     })
 }
 
+/// A grade on the scale of opinions, where an opinion has one or can be cut into one.
+pub fn grade_of(opinion: &Opinion, cuts: Option<[f64; 3]>) -> Option<Grade> {
+    match opinion {
+        Opinion::Grade { grade, .. } => Some(*grade),
+        Opinion::Score { score, .. } => {
+            let [a, b, c] = cuts?;
+            Some(match *score {
+                score if score >= a => Grade::A,
+                score if score >= b => Grade::B,
+                score if score >= c => Grade::C,
+                _ => Grade::D,
+            })
+        }
+        Opinion::Pair(_) | Opinion::Reference(_) => None,
+    }
+}
+
 /// The mean; `None` of nothing.
 pub fn mean(values: &[f64]) -> Option<f64> {
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)

@@ -118,11 +118,8 @@ impl ChatClient {
         self.concurrency
     }
 
-    /// Digest of a request as it would be sent first, before anything is sent; [`ChatReply::request_sha256`] differs from
-    /// it only where the server insists on another name for the limit of tokens.
-    ///
-    /// # Errors
-    /// `Input` where a picture cannot be named to a server.
+    /// Digest of a request as it would be sent first: that of its reply, unless the server insists on another name for
+    /// the limit of tokens. An error is `Input`: a picture that cannot be named to a server.
     pub fn request_sha256(&self, request: &ChatRequest) -> Result<String, BackendError> {
         wire::digest(&self.model, request, LimitField::MaxTokens).map_err(|message| BackendError {
             kind: FailureKind::Input,

@@ -67,14 +67,15 @@ fn groups(summary: &Summary) -> String {
     if has_spread {
         header.push(if summary.judge.kind == JudgeKind::Grade { "divided" } else { "spread" }.to_owned());
     }
+    let width = header.len();
     let mut table = empty_table(header);
     let many = summary.answers.len() > 1;
     for group in &summary.groups {
         let mut cells = vec![label(group, many), group.questions.to_string(), group.judged.to_string()];
         let spread = line(group, &mut cells);
-        if has_spread {
-            cells.push(spread.unwrap_or_else(|| "–".to_owned()));
-        }
+        cells.extend(spread.filter(|_| has_spread));
+        // Nothing was judged of it.
+        cells.resize(width, "–".to_owned());
         table.add_row(cells);
     }
     finished(table)

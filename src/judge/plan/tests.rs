@@ -92,17 +92,16 @@ fn pictures_stand_before_the_text_and_the_row_says_whether_they_were_shown() {
 }
 
 #[test]
-fn asking_again_keeps_what_was_said_and_spells_the_format_out() {
+fn asking_again_adds_the_format_and_changes_nothing_else() {
     let Scene { evalset, owl, .. } = &scene();
     let judge = Definition::open("single").unwrap();
     let plan = Plan::new(&judge, evalset, std::slice::from_ref(owl), None, 1, false).unwrap();
     let first = plan.prepare(&plan.asks[0], &[]).unwrap();
-    let before = first.chat.messages.clone();
-    let again = plan.again(first, "Hard to say.");
-    assert_eq!(again.chat.messages[..before.len()], before);
-    let roles: Vec<ChatRole> = again.chat.messages.iter().map(|message| message.role).collect();
-    assert_eq!(roles, [ChatRole::System, ChatRole::User, ChatRole::Assistant, ChatRole::User]);
-    assert!(text(&again).contains("Score: [[5]]"));
+    let before = text(&first).to_owned();
+    let again = plan.again(first);
+    assert_eq!(again.chat.messages.len(), 2);
+    let added = text(&again).strip_prefix(&before).unwrap();
+    assert!(added.starts_with("\n\nAn earlier reply") && added.ends_with("Score: [[N]]"), "{added}");
 }
 
 #[test]

@@ -200,6 +200,17 @@ fn what_is_no_grade_is_unreadable() {
 }
 
 #[test]
+fn a_judge_that_repeats_what_it_was_told_has_given_no_verdict() {
+    for name in super::super::definition::built_in_names() {
+        let judge = super::super::Definition::open(name).unwrap();
+        for told in [&judge.again, &judge.prompt] {
+            let read = (score(told), scores(told), grade(told));
+            assert_eq!(read, (None, None, None), "{name}: {told}");
+        }
+    }
+}
+
+#[test]
 fn a_reply_of_many_open_braces_is_read_in_no_time() {
     for reply in ["{".repeat(200_000), "{\"a\":[".repeat(50_000), "{\"a\":\"".repeat(50_000), "[[".repeat(100_000)] {
         let began = std::time::Instant::now();
