@@ -92,6 +92,11 @@ impl Answers {
         }
     }
 
+    /// Whether the model was asked a question, as far as its rows tell.
+    pub fn was_asked(&self, question_id: u64) -> bool {
+        self.published.answer(question_id).is_some() || self.failures.contains_key(&question_id)
+    }
+
     /// Everything that was repaired, and rows that answer nothing of the evalset.
     pub fn repairs(&self, evalset: &EvalSet) -> Vec<RepairNote> {
         let note = |question_id, what| RepairNote { model_id: self.model_id.clone(), question_id, what };

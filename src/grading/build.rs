@@ -52,11 +52,15 @@ impl<'a> Material<'a> {
         self.turns[item].iter().map(Vec::len).sum()
     }
 
-    /// The answers that are not there, over the questions of some items.
+    /// The answers that are not there, over the questions of some items. A question that no model was asked, because
+    /// all runs were of a part of the evalset, is no part of the study and not missing.
     pub fn missing(&self, items: &[usize]) -> Vec<Missing> {
         let mut missing = Vec::new();
         for answers in self.answers {
             for turn in items.iter().flat_map(|item| &self.evalset.items[*item].turns) {
+                if !self.answers.iter().any(|other| other.was_asked(turn.question_id)) {
+                    continue;
+                }
                 if let Err(why) = answers.find(turn.question_id) {
                     missing.push(Missing { model_id: answers.model_id.clone(), question_id: turn.question_id, why });
                 }

@@ -52,6 +52,13 @@ pub struct Created {
     pub missing: Vec<Missing>,
 }
 
+/// A folder to make, and the items of the evalset that go there.
+struct Share {
+    folder: PathBuf,
+    part: Option<PartId>,
+    items: Vec<usize>,
+}
+
 impl NewSheet<'_> {
     /// Makes the sheet, or finds that it was made of the same answers in the same way.
     ///
@@ -79,7 +86,7 @@ impl NewSheet<'_> {
             missing: material.missing(&(0..evalset.items.len()).collect::<Vec<_>>()),
         };
         let mut questions = std::collections::BTreeSet::new();
-        for (folder, part, items) in shares {
+        for Share { folder, part, items } in shares {
             let cards: usize = items.iter().map(|item| material.cards_of(*item)).sum();
             let repeats = self.repeats.map_or(0, |repeats| repeats.of(cards));
             let built =
@@ -105,10 +112,10 @@ impl NewSheet<'_> {
     }
 
     /// The folders to make, and the items of each.
-    fn shares(&self, material: &Material<'_>, items: &[usize]) -> Result<Vec<(PathBuf, Option<PartId>, Vec<usize>)>> {
+    fn shares(&self, material: &Material<'_>, items: &[usize]) -> Result<Vec<Share>> {
         let Some(Split { parts, overlap }) = self.split else {
             let everything = (0..material.evalset.items.len()).collect();
-            return Ok(vec![(self.folder.to_owned(), None, everything)]);
+            return Ok(vec![Share { folder: self.folder.to_owned(), part: None, items: everything }]);
         };
         if parts < 2 || overlap > items.len() || items.len() - overlap < parts {
             return Err(Error::input(format!(
@@ -123,8 +130,9 @@ impl NewSheet<'_> {
             .into_iter()
             .zip(1..)
             .map(|(share, index)| {
-                let part = PartId { index, of: parts, overlap };
-                (self.folder.join(part_name(index)), Some(part), share.into_iter().map(|at| items[at]).collect())
+                let part = Some(PartId { index, of: parts, overlap });
+                let items = share.into_iter().map(|at| items[at]).collect();
+                Share { folder: self.folder.join(part_name(index)), part, items }
             })
             .collect())
     }

@@ -173,6 +173,17 @@ fn remarks_and_lost_answers_are_missing_with_the_reason_and_on_no_card() {
 }
 
 #[test]
+fn a_question_that_no_model_was_asked_is_not_missing() {
+    let place = Place::new();
+    let answers = [
+        place.answers("a.jsonl", "alpha", |id| (id <= 2).then(|| format!("yes {id}"))),
+        place.answers("b.jsonl", "beta", |id| (id == 1).then(|| format!("no {id}"))),
+    ];
+    let created = place.new_sheet(&place.path("study"), &answers).create().unwrap();
+    assert_eq!((created.cards, created.missing.len(), created.missing[0].question_id), (3, 1, 2));
+}
+
+#[test]
 fn two_answer_files_of_one_model_are_refused_by_name_unless_they_are_told_apart() {
     let place = Place::new();
     let mut answers = vec![
