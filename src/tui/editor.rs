@@ -134,8 +134,8 @@ impl Editor {
     }
 
     fn word_before(&self) -> usize {
-        let words = self.text.unicode_word_indices().map(|(index, _)| index);
-        words.filter(|index| *index < self.cursor).last().unwrap_or(0)
+        let mut words = self.text.unicode_word_indices().map(|(index, _)| index);
+        words.rfind(|index| *index < self.cursor).unwrap_or(0)
     }
 
     fn word_after(&self) -> usize {

@@ -150,7 +150,7 @@ fn killed_at_many_moments_at_most_the_key_in_flight_is_missing() {
         let done = events(&place.journal("ben")).len();
         assert!(done == sent || done + 1 == sent, "{sent} keys, {done} events");
         // One that is seen to be taken, one in flight.
-        let key = if done % 2 == 0 { "a" } else { "b" };
+        let key = if done.is_multiple_of(2) { "a" } else { "b" };
         terminal.send(key);
         terminal.wait_for_text(&format!("{} for {}", key.to_uppercase(), done + 1));
         assert_eq!(events(&place.journal("ben")).len(), done + 1);

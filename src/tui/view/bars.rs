@@ -171,7 +171,7 @@ pub fn rubric_columns(scene: &Scene<'_>, area: Rect) -> Vec<u16> {
     };
     let fitting = [4, 2].map(columns_of).into_iter().find(|columns| {
         let taken: u32 = columns.iter().copied().map(u32::from).sum();
-        taken <= u32::from(area.width) + u32::from(GAP) - 1
+        taken < u32::from(area.width) + u32::from(GAP)
     });
     let half = (area.width - 1) / 2;
     fitting.unwrap_or_else(|| if area.height < 20 { vec![half, half] } else { vec![area.width - 1] })
