@@ -122,11 +122,14 @@ mod tests {
             FAILURE.to_owned(),
             FAILURE.replace("\"question_id\": 2", "\"question_id\": 3").replace("transient", "blocked"),
         ];
-        assert_eq!(found(&[answer.clone()], &failures), [true, true, true]);
+        assert_eq!(found(std::slice::from_ref(&answer), &failures), [true, true, true]);
         // A failure that an answer supersedes does not count.
         let superseded = FAILURE.replace("\"question_id\": 2", "\"question_id\": 1");
-        assert_eq!(found(&[answer.clone()], &[failures.as_slice(), &[superseded]].concat()), [true, true, true]);
-        assert_eq!(found(&[answer.clone()], &failures[..1]), [false, true, true]);
+        assert_eq!(
+            found(std::slice::from_ref(&answer), &[failures.as_slice(), &[superseded]].concat()),
+            [true, true, true]
+        );
+        assert_eq!(found(std::slice::from_ref(&answer), &failures[..1]), [false, true, true]);
         assert_eq!(found(&[answer.clone(), answer.clone()], &failures), [false, false, true]);
         assert_eq!(found(&[answer.replace("\"m\"", "\"n\"")], &failures), [false, false, true]);
         assert_eq!(found(&["{}".to_owned(), answer], &failures), [false, false, true]);

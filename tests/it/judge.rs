@@ -149,7 +149,7 @@ fn repeats_are_asked_each_and_their_spread_is_told() {
     let count = std::sync::atomic::AtomicUsize::new(0);
     let server = Server::start(move |_, _| {
         let number = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        reply(if number % 2 == 0 { "Score: 4" } else { "Score: 8" })
+        reply(if number.is_multiple_of(2) { "Score: 4" } else { "Score: 8" })
     });
     let arguments = ["right.jsonl", "--no-probes", "--repeat", "2", "--concurrency", "1"];
     let output = finish(place.ask(&server, &arguments).spawn().expect("it starts"));

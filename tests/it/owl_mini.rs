@@ -15,7 +15,7 @@ use owleval::scenes::{ExamQuestion, Group, Kind, SIDE, Split, chance, exam_of};
 use sha2::{Digest, Sha256};
 
 /// Questions of each group, every kind of the group as often.
-const QUESTIONS: usize = 100;
+const QUESTIONS: usize = 200;
 
 /// Seeds that no recipe uses.
 const SEED: u64 = 0x0E7A_1000;
@@ -119,6 +119,7 @@ const SEEING: [Group; 4] = [Group::Colour, Group::Shape, Group::Place, Group::Co
 #[test]
 fn owl_mini_sees_what_it_was_never_shown() {
     let backend = LocalBackend::open(&LocalOptions::new("owl-mini")).unwrap();
+    let mut complaints = Vec::new();
     for (title, split, floors) in [("fresh scenes", Split::Fresh, FRESH), ("held-out pairs", Split::HeldOut, HELD_OUT)]
     {
         let questions = questions(split);
@@ -128,12 +129,17 @@ fn owl_mini_sees_what_it_was_never_shown() {
         print(title, &right, &wrong, &chance);
         for (group, &score) in &right {
             let floor = if SEEING.contains(group) { floors.seeing } else { floors.rest };
-            assert!(score >= floor, "{title}, {group:?}: {score:.2} is below {floor}");
+            if score < floor {
+                complaints.push(format!("{title}, {group:?}: {score:.2} is below {floor}"));
+            }
         }
         // Without its own picture a question can only be guessed.
         let most = mean(&chance) + 0.05;
-        assert!(mean(&wrong) <= most, "{title}: {:.3} with another's picture, {most:.3} is guessing", mean(&wrong));
+        if mean(&wrong) > most {
+            complaints.push(format!("{title}: {:.3} with another's picture, {most:.3} is guessing", mean(&wrong)));
+        }
     }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
 /// The least share of exact answers of every group.

@@ -22,7 +22,7 @@ fn grading_server(agrees: bool) -> Server {
             .next()
             .and_then(|number| number.parse().ok())
             .unwrap_or(0);
-        let grade = if agrees && number % 2 == 0 { "A" } else { "D" };
+        let grade = if agrees && number.is_multiple_of(2) { "A" } else { "D" };
         reply(&format!("Grade: [[{grade}]]"))
     })
 }
