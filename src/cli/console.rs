@@ -6,7 +6,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::sanitize;
 
 /// Options that every command takes.
@@ -67,6 +67,25 @@ impl Console {
         match serde_json::to_string_pretty(value) {
             Ok(text) => self.print_raw(&sanitize::json(&text)),
             Err(error) => self.warn(&format!("the result cannot be put into JSON: {error}")),
+        }
+    }
+
+    /// Data for a file or another program, on stdout, byte for byte; sanitised where stdout is a terminal.
+    ///
+    /// # Errors
+    /// Where it cannot be written, since half a table must not pass for a whole one.
+    pub fn print_data(&self, bytes: &[u8]) -> Result<()> {
+        let mut stdout = std::io::stdout().lock();
+        let written = if stdout.is_terminal() {
+            stdout.write_all(sanitize::terminal_lines(&String::from_utf8_lossy(bytes)).as_bytes())
+        } else {
+            stdout.write_all(bytes)
+        };
+        match written.and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Error::failed(format!("cannot write to stdout: {error}")).source(error))
+            }
+            _ => Ok(()),
         }
     }
 

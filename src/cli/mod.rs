@@ -6,13 +6,17 @@ mod console;
 mod dry_run;
 mod endpoint;
 mod evalset;
+mod grade;
+mod grade_options;
 mod model;
 mod progress;
+mod report;
 mod run;
 mod run_options;
 mod signals;
 mod summary;
 mod train;
+mod verify;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -43,10 +47,13 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::RunArguments>),
+    Grade(Box<grade::GradeArguments>),
+    Report(report::ReportArguments),
     Evalset(evalset::EvalsetArgs),
     Model(model::ModelArgs),
     Train(train::TrainArgs),
     Bench(bench::BenchArgs),
+    Verify(verify::VerifyArgs),
 }
 
 /// Parses the command line, runs the command, prints its error if it has one.
@@ -74,10 +81,13 @@ pub fn main() -> ExitCode {
 fn execute(command: Command, console: Console) -> Result<u8> {
     match command {
         Command::Run(arguments) => run::run(*arguments, console),
+        Command::Grade(arguments) => grade::run(*arguments, &console),
+        Command::Report(arguments) => report::run(arguments, &console),
         Command::Evalset(arguments) => evalset::run(arguments, console.is_json()),
         Command::Model(arguments) => model::run(arguments, &console).map(|()| 0),
         Command::Train(arguments) => train::run(arguments).map(|()| 0),
         Command::Bench(arguments) => bench::run(&arguments, &console).map(|()| 0),
+        Command::Verify(arguments) => verify::run(&arguments, &console),
     }
 }
 

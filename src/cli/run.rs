@@ -167,7 +167,7 @@ fn next_command(arguments: &RunArguments, _folder: &Path, outcome: &Outcome, cou
 }
 
 /// A word as a POSIX shell takes it.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
@@ -182,7 +182,7 @@ fn default_folder(model: &str, evalset: &str) -> PathBuf {
 }
 
 /// A name without anything that means something in a path.
-fn folder_name(name: &str) -> String {
+pub(super) fn folder_name(name: &str) -> String {
     let name: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     let name = name.trim_matches(|c| c == '-' || c == '.');

@@ -32,7 +32,19 @@ pub struct Journal<Row> {
 pub struct Opened<Row> {
     pub journal: Journal<Row>,
     pub rows: Vec<Row>,
+    /// The bytes of the whole lines that the rows were read from.
+    pub bytes: Vec<u8>,
     /// Says what was repaired, in words for the user.
+    pub warning: Option<String>,
+}
+
+/// What stands in a journal that is only read.
+#[derive(Debug)]
+pub struct Contents<Row> {
+    pub rows: Vec<Row>,
+    /// The bytes of the whole lines that the rows were read from.
+    pub bytes: Vec<u8>,
+    /// Tells of a torn last line, which is left out.
     pub warning: Option<String>,
 }
 
@@ -50,7 +62,7 @@ impl<Row: Serialize + DeserializeOwned> Journal<Row> {
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::input("another owleval is writing here")
                     .at(path)
-                    .remedy("wait for it to end, or choose another folder with --out"));
+                    .remedy("wait for it to end, or choose another folder"));
             }
             Err(TryLockError::Error(source)) => {
                 return Err(Error::failed(format!("cannot lock the file: {source}"))
@@ -74,7 +86,8 @@ impl<Row: Serialize + DeserializeOwned> Journal<Row> {
         if is_new {
             atomic::sync_folder(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
         }
-        Ok(Opened { journal, rows, warning })
+        bytes.truncate(whole);
+        Ok(Opened { journal, rows, bytes, warning })
     }
 
     /// Appends rows, each a whole line, and returns once they are on disk. One write and one sync for all of them.
@@ -126,9 +139,17 @@ impl<Row: Serialize + DeserializeOwned> Journal<Row> {
 /// Where the file cannot be read, or a line other than the last is no such row. A torn last line is left out and
 /// told of in the second value.
 pub fn read<Row: DeserializeOwned>(path: &Path) -> Result<(Vec<Row>, Option<String>)> {
-    let bytes = std::fs::read(path).or_at("cannot read", path)?;
+    let Contents { rows, warning, .. } = contents(path)?;
+    Ok((rows, warning))
+}
+
+/// Like [`read`], with the bytes of the lines, for whoever checks digests of them.
+pub fn contents<Row: DeserializeOwned>(path: &Path) -> Result<Contents<Row>> {
+    let mut bytes = std::fs::read(path).or_at("cannot read", path)?;
     let Parsed { rows, whole, end } = parse(&bytes, path)?;
-    Ok((rows, end.warning(path, bytes.len() - whole)))
+    let warning = end.warning(path, bytes.len() - whole);
+    bytes.truncate(whole);
+    Ok(Contents { rows, bytes, warning })
 }
 
 struct Parsed<Row> {

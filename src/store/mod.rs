@@ -4,9 +4,11 @@
 pub mod atomic;
 pub mod journal;
 pub mod run_folder;
+mod verify;
 
 pub use journal::Journal;
 pub use run_folder::RunFolder;
+pub use verify::verify_run;
 
 /// A folder for tests that sync often: in memory where the system has such a place, since a sync of a busy disk takes
 /// long and proves nothing here.

@@ -12,9 +12,9 @@ use super::{Journal, atomic, journal};
 use crate::error::{Error, IoContext as _, Result};
 use crate::record::{AnswerRow, Counts, FailureRow, FailureRowKind, RUN_SCHEMA, RunManifest};
 
-const MANIFEST: &str = "run.json";
-const ANSWERS: &str = "answers.jsonl";
-const FAILURES: &str = "failures.jsonl";
+pub(super) const MANIFEST: &str = "run.json";
+pub(super) const ANSWERS: &str = "answers.jsonl";
+pub(super) const FAILURES: &str = "failures.jsonl";
 
 /// A run folder that this process alone writes to.
 #[derive(Debug)]

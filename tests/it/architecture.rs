@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A room (a folder of `src`, or a file beside `lib.rs`) and the rooms that it may use.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("error", &[]),
     ("sanitize", &["error"]),
     ("tls", &[]),
@@ -20,13 +20,15 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("store", &["error", "evalset", "record"]),
     ("backend", &["error", "evalset", "record", "owl", "tls"]),
     ("runner", &["error", "evalset", "record", "backend", "store", "sanitize"]),
+    ("grading", &["error", "evalset", "record", "backend", "store", "sanitize"]),
+    ("report", &["error", "evalset", "grading", "record", "sanitize", "stats", "store"]),
     ("train", &["error", "owl", "scenes"]),
     ("bench", &["error", "owl"]),
     (
         "cli",
         &[
-            "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner", "train",
-            "bench", "stats",
+            "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner",
+            "grading", "report", "train", "bench", "stats",
         ],
     ),
 ];

@@ -3,6 +3,7 @@
 mod architecture;
 mod endpoint;
 mod evalset_pull;
+mod grade;
 mod hub;
 mod local;
 mod owl_mini;
