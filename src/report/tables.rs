@@ -5,6 +5,7 @@ use super::estimate::Interval;
 use super::observed::ALL;
 use super::table::{Cell, Column, Kind, Table};
 use super::{GradedAnswer, Report};
+use crate::sanitize;
 
 const fn column(key: &'static str, title: &'static str, kind: Kind) -> Column {
     Column { key, title, kind }
@@ -90,7 +91,7 @@ fn ranking(report: &Report) -> Table {
     let mut rows = Vec::new();
     if let Some(ranking) = &report.ranking {
         if let Some(why) = &ranking.no_strengths {
-            caption.push_str(&format!(" Strengths are undefined: {why}."));
+            caption.push_str(&format!(" Strengths are undefined: {}.", sanitize::terminal(why)));
         }
         for (ranked, place) in ranking.order.iter().zip(1..) {
             let letters =
