@@ -14,7 +14,9 @@ use crate::sanitize;
 pub(super) struct Figure {
     /// The file's name without its ending.
     pub name: &'static str,
-    pub title: String,
+    pub title: &'static str,
+    /// What a reader has to know to read it.
+    pub caption: &'static str,
     /// Everything that it shows, in words.
     pub description: String,
     svg: Svg,
@@ -23,19 +25,19 @@ pub(super) struct Figure {
 
 impl Figure {
     pub fn inline(&self) -> String {
-        self.svg.inline(self.name, &self.title, &self.description, self.height)
+        self.svg.inline(self.name, self.title, &self.description, self.height)
     }
 
     pub fn standalone(&self) -> String {
-        self.svg.standalone(self.name, &self.title, &self.description, self.height)
+        self.svg.standalone(self.name, self.title, &self.description, self.height)
     }
 }
 
-const WIDTH: f64 = 680.0;
+const WIDTH: f64 = 700.0;
 /// Where names end and bars begin.
-const LEFT: f64 = 160.0;
+const LEFT: f64 = 190.0;
 /// Where bars end and what is said of them begins.
-const RIGHT: f64 = 570.0;
+const RIGHT: f64 = 600.0;
 const ROW: f64 = 30.0;
 const BAR: f64 = 22.0;
 /// Longer names are cut; the hint of a bar has them whole.
@@ -46,10 +48,7 @@ pub(super) fn all(report: &Report) -> Vec<Figure> {
     let categories = categories(report);
     let abilities: Vec<&str> =
         report.subsets.iter().map(|row| row.subset.as_str()).filter(|subset| subset.starts_with("ability:")).collect();
-    let mut figures = vec![
-        bars(report, &categories),
-        rates(report, "rates", "Share of A or B, with 95 % intervals (Wilson)", &categories),
-    ];
+    let mut figures = vec![bars(report, &categories), rates(report, "rates", "Share of A or B", &categories)];
     if !abilities.is_empty() {
         figures.push(rates(
             report,
@@ -131,8 +130,15 @@ fn bars(report: &Report, subsets: &[&str]) -> Figure {
         }
         said.push(format!("{title}: {}.", in_words.join("; ")));
     }
-    let title = "Grades by model".to_owned();
-    Figure { name: "distributions", title, description: sanitize::terminal(&said.join(" ")), svg, height: y + 8.0 }
+    let caption = "Each bar is all grades of a model, from A (best) to D; the numbers in it are grades.";
+    Figure {
+        name: "distributions",
+        title: "Grades by model",
+        caption,
+        description: sanitize::terminal(&said.join(" ")),
+        svg,
+        height: y + 8.0,
+    }
 }
 
 fn questions(report: &Report, subset: &str) -> usize {
@@ -142,7 +148,7 @@ fn questions(report: &Report, subset: &str) -> usize {
 /// A row of a plot of dots: its name, point, low, high.
 type Dot = (String, [Option<f64>; 3]);
 
-fn rates(report: &Report, name: &'static str, title: &str, subsets: &[&str]) -> Figure {
+fn rates(report: &Report, name: &'static str, title: &'static str, subsets: &[&str]) -> Figure {
     let panels: Vec<(String, Vec<Dot>)> = subsets
         .iter()
         .map(|subset| {
@@ -153,7 +159,8 @@ fn rates(report: &Report, name: &'static str, title: &str, subsets: &[&str]) -> 
         })
         .collect();
     let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, format!("{} %", (100.0 * at) as u8)));
-    dots(name, title.to_owned(), &panels, [0.0, 1.0], &ticks, Kind::Share)
+    let caption = "Lines are Wilson's 95 % intervals.";
+    dots([name, title, caption], &panels, [0.0, 1.0], &ticks, Kind::Share)
 }
 
 fn strengths(report: &Report) -> Option<Figure> {
@@ -172,9 +179,10 @@ fn strengths(report: &Report) -> Option<Figure> {
     // Whole and half units, so that few ticks are enough.
     let reach = (furthest * 2.0).ceil() / 2.0;
     let ticks = [-reach, -reach / 2.0, 0.0, reach / 2.0, reach].map(|at| (at, number(at, Kind::Value)));
-    let title = "Strengths (Bradley\u{2013}Terry, logarithms of odds), with 95 % intervals".to_owned();
+    let caption = "Bradley and Terry's, from which model has the better grade, question by question, in logarithms of odds. \
+                   Lines are 95 % intervals from resampled pictures.";
     let panels = [("all questions".to_owned(), rows)];
-    Some(dots("strengths", title, &panels, [-reach, reach], &ticks, Kind::Value))
+    Some(dots(["strengths", "Strengths", caption], &panels, [-reach, reach], &ticks, Kind::Value))
 }
 
 fn agreement(report: &Report) -> Option<Figure> {
@@ -199,14 +207,14 @@ fn agreement(report: &Report) -> Option<Figure> {
         0.0
     };
     let ticks = [-1.0, -0.5, 0.0, 0.5, 1.0].map(|at| (at, number(at, Kind::Value)));
-    let title = "Agreement of raters, with 95 % intervals".to_owned();
-    Some(dots("agreement", title, &panels, [low, 1.0], &ticks, Kind::Value))
+    let caption =
+        "1 is perfect agreement, 0 that of chance (but for shares). Lines are 95 % intervals from resampled pictures.";
+    Some(dots(["agreement", "How far raters agree", caption], &panels, [low, 1.0], &ticks, Kind::Value))
 }
 
 /// Panels below each other on one scale.
 fn dots(
-    name: &'static str,
-    title: String,
+    [name, title, caption]: [&'static str; 3],
     panels: &[(String, Vec<Dot>)],
     [low, high]: [f64; 2],
     ticks: &[(f64, String)],
@@ -249,5 +257,5 @@ fn dots(
         y = bottom + 22.0;
         said.push(format!("{panel}: {}.", in_words.join("; ")));
     }
-    Figure { name, title, description: sanitize::terminal(&said.join(" ")), svg, height: y + 8.0 }
+    Figure { name, title, caption, description: sanitize::terminal(&said.join(" ")), svg, height: y + 8.0 }
 }

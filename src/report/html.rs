@@ -58,6 +58,7 @@ struct Row {
 struct Drawn<'a> {
     name: &'a str,
     title: &'a str,
+    caption: &'a str,
     svg: String,
 }
 
@@ -71,7 +72,12 @@ pub(super) fn page<'a>(report: &'a Report, tables: &'a [Table], figures: &'a [Fi
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(unable)?);
     environment.add_template("index.html", PAGE).map_err(unable)?;
     let template = environment.get_template("index.html").map_err(unable)?;
-    let drawn = |figure: &'a Figure| Drawn { name: figure.name, title: &figure.title, svg: figure.inline() };
+    let drawn = |figure: &'a Figure| Drawn {
+        name: figure.name,
+        title: figure.title,
+        caption: figure.caption,
+        svg: figure.inline(),
+    };
     let page = Page {
         title: sanitize::terminal(&report.title),
         notes: report.options.notes.iter().map(|note| sanitize::terminal(note)).collect(),

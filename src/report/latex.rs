@@ -59,7 +59,8 @@ pub(super) fn escaped(text: &str) -> String {
             // A bracket right after a line's end would be its optional argument.
             '[' => out.push_str("{[}"),
             ']' => out.push_str("{]}"),
-            '-' => out.push_str("{-}"),
+            // Two would be a dash.
+            '-' if out.ends_with('-') => out.push_str("{}-"),
             '\'' => out.push_str("{'}"),
             '`' => out.push_str("{`}"),
             _ if character.is_control() => out.push(' '),

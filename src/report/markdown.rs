@@ -10,7 +10,7 @@ pub(super) fn report(report: &Report, tables: &[Table], figures: &[Figure]) -> S
     let mut blocks = vec![format!("# {}", escaped(&sanitize::terminal(&report.title)))];
     blocks.extend(report.options.notes.iter().map(|note| escaped(&sanitize::terminal(note))));
     for figure in figures {
-        blocks.push(format!("![{}](figures/{}.svg)", escaped(&figure.title), figure.name));
+        blocks.push(format!("![{}](figures/{}.svg)", escaped(figure.title), figure.name));
     }
     for table in tables.iter().filter(|table| !table.is_long) {
         blocks.push(format!("## {}", escaped(&table.title)));

@@ -261,7 +261,7 @@ fn inputs(report: &Report) -> Table {
         })
         .collect();
     let caption = format!(
-        "What this report was made of. Seed {}, {} resamples, {} {}. `owleval verify` makes it again and compares.",
+        "What this report was made of. Seed {}, {} resamples, {} {}. The command owleval verify makes it again and compares.",
         report.seed, report.options.resamples, report.software.name, report.software.version
     );
     Table { is_long: false, name: "inputs", title: "Inputs".to_owned(), caption, columns, rows }

@@ -12,5 +12,6 @@ mod parity;
 mod parity_preprocess;
 mod parity_tokenizer;
 mod published;
+mod report;
 mod run_process;
 mod weights;
