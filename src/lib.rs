@@ -16,6 +16,7 @@ pub mod grading;
 pub mod judge;
 pub mod owl;
 pub mod record;
+pub mod report;
 pub mod runner;
 pub mod sanitize;
 pub mod scenes;

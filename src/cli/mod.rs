@@ -11,6 +11,7 @@ mod grade_options;
 mod judge;
 mod model;
 mod progress;
+mod report;
 mod run;
 mod run_options;
 mod signals;
@@ -49,6 +50,7 @@ enum Command {
     Run(Box<run::RunArguments>),
     Grade(Box<grade::GradeArguments>),
     Judge(Box<judge::JudgeArguments>),
+    Report(report::ReportArguments),
     Evalset(evalset::EvalsetArgs),
     Model(model::ModelArgs),
     Train(train::TrainArgs),
@@ -83,6 +85,7 @@ fn execute(command: Command, console: Console) -> Result<u8> {
         Command::Run(arguments) => run::run(*arguments, console),
         Command::Grade(arguments) => grade::run(*arguments, &console),
         Command::Judge(arguments) => judge::run(*arguments, console),
+        Command::Report(arguments) => report::run(arguments, &console),
         Command::Evalset(arguments) => evalset::run(arguments, console.is_json()),
         Command::Model(arguments) => model::run(arguments, &console).map(|()| 0),
         Command::Train(arguments) => train::run(arguments).map(|()| 0),

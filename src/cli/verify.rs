@@ -1,4 +1,4 @@
-//! `owleval verify`: whether a run or a sheet is what was recorded.
+//! `owleval verify`: whether a run, a sheet or a report is what was recorded.
 
 use std::path::{Path, PathBuf};
 
@@ -8,15 +8,16 @@ use serde::Serialize;
 use super::Console;
 use crate::error::{Error, Result};
 use crate::grading::{self, Finding, parts_of};
+use crate::report;
 use crate::store;
 
-/// Check a run or a sheet: digests, chains, counts, and whether derived files are what they would be made now
+/// Check a run, a sheet or a report: digests, chains, counts, and whether derived files are what they would be made now
 ///
 /// Nothing is changed. Exit code: 0 where all is as it was recorded, 1 where something is not, 2 where the folder is
-/// neither a run nor a sheet.
+/// none of these.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyArgs {
-    /// A run folder, a sheet, or the folder of a split sheet
+    /// A run folder, a sheet, the folder of a split sheet, or a report
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
@@ -48,6 +49,9 @@ fn findings(folder: &Path) -> Result<Vec<Finding>> {
     if folder.join("sheet.json").exists() {
         return grading::verify(folder);
     }
+    if folder.join(report::REPORT).exists() {
+        return report::verify(folder);
+    }
     if folder.join("run.json").exists() {
         let checked = store::verify_run(folder)?;
         return Ok(checked.into_iter().map(|(what, result)| Finding::of(what, result)).collect());
@@ -59,9 +63,9 @@ fn findings(folder: &Path) -> Result<Vec<Finding>> {
         findings.extend(of_part.into_iter().map(|one| Finding { what: format!("{name}/{}", one.what), ..one }));
     }
     if findings.is_empty() {
-        return Err(Error::input("neither a run nor a sheet: it holds no run.json and no sheet.json")
+        return Err(Error::input("no run, sheet or report: it holds no run.json, sheet.json or report.json")
             .at(folder)
-            .remedy("give a folder that `owleval run` or `owleval grade` made"));
+            .remedy("give a folder that `owleval run`, `owleval grade` or `owleval report` made"));
     }
     Ok(findings)
 }

@@ -28,7 +28,7 @@ pub enum Which {
 }
 
 /// What the sheet of exported repeats is called, after its id.
-pub(super) const REPEATS: &str = "#repeats";
+pub const REPEATS: &str = "#repeats";
 
 /// A table and what is to be said about it.
 #[derive(Debug, Clone, PartialEq)]

@@ -53,14 +53,15 @@ use crate::error::Error;
 pub use adjudicate::disagreements;
 pub use answers::AnswerSource;
 pub use create::{Created, NewSheet, parts_of};
-pub use export::{Exported, Which, export};
+pub use export::{Exported, REPEATS, Which, export};
 pub use import::{Imported, Unplaced, import};
 pub use leak::Leak;
 pub use manifest::{Missing, MissingPolicy, Repeats, Split};
 pub use practice::practice;
-pub use rater::raters;
+pub use rater::{ADJUDICATED, raters};
 pub use sealed::{MakersNotes, RepairNote, what_the_maker_should_know};
 pub use session::{Opening, Session};
+pub use table::{Read as GradeRow, read as read_grades};
 pub use verify::{Finding, verify};
 
 /// How good an answer is, from [`Grade::A`] (best) to [`Grade::D`]. What they mean is the matter of a [`Rubric`].

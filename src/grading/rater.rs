@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, IoContext as _, Result};
 
-/// Journals of a sheet that are no rater's.
-pub(super) const ADJUDICATED: &str = "adjudicated";
+/// Who gave the verdicts of an adjudication; a journal of the sheet, but no rater's.
+pub const ADJUDICATED: &str = "adjudicated";
 const RESERVED: [&str; 3] = ["cards", "unblinded", ADJUDICATED];
 
 /// Longer names are refused; a file name may have 255 bytes.

@@ -46,13 +46,18 @@ pub(super) struct Written {
 
 /// A row as it was read: what a column is silent about is `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Read {
+pub struct Read {
     /// Where it begins in the file, counted from 1.
     pub line: u64,
     pub sheet: String,
     pub rater: String,
     pub model_id: String,
     pub question_id: u64,
+    pub item: Option<String>,
+    /// Several are joined by `;`, as are subsets and abilities.
+    pub image: Option<String>,
+    pub subsets: Option<String>,
+    pub abilities: Option<String>,
     /// None for skipped.
     pub grade: Option<Grade>,
     pub note: Option<String>,
@@ -116,7 +121,7 @@ pub(super) fn write(rows: &[Written]) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// Where the file is no such table.
-pub(super) fn read(bytes: &[u8], path: &Path, rater: Option<&str>) -> Result<Vec<Result<Read, (u64, String)>>> {
+pub fn read(bytes: &[u8], path: &Path, rater: Option<&str>) -> Result<Vec<Result<Read, (u64, String)>>> {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let mut reader =
         csv::ReaderBuilder::new().flexible(true).delimiter(delimiter(bytes)).has_headers(true).from_reader(bytes);
@@ -132,7 +137,7 @@ pub(super) fn read(bytes: &[u8], path: &Path, rater: Option<&str>) -> Result<Vec
     let lacking: Vec<&str> = needed.into_iter().filter(|name| column(name).is_none()).collect();
     if !lacking.is_empty() {
         let remedy = match lacking.as_slice() {
-            ["rater"] => "say who graded, with --rater NAME, or add the column",
+            ["rater"] => "add the column that says who graded (an import may say it with --rater NAME instead)",
             _ => "the first line names the columns, as in what `owleval grade --export` writes",
         };
         return Err(Error::input(format!("the table has no column {}", lacking.join(", ")))
@@ -204,6 +209,10 @@ fn row<'a>(cell: impl Fn(&str) -> Option<&'a str>, rater: Option<&str>) -> Resul
         rater: some("rater").or(rater).unwrap_or_default().to_owned(),
         model_id: trimmed("model_id").to_owned(),
         question_id,
+        item: some("item").map(str::to_owned),
+        image: some("image").map(str::to_owned),
+        subsets: some("subsets").map(str::to_owned),
+        abilities: some("abilities").map(str::to_owned),
         grade,
         note: cell("note").map(str::to_owned),
         flagged,

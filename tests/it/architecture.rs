@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A room (a folder of `src`, or a file beside `lib.rs`) and the rooms that it may use.
-const ROOMS: [(&str, &[&str]); 18] = [
+const ROOMS: [(&str, &[&str]); 19] = [
     ("error", &[]),
     ("sanitize", &["error"]),
     ("tls", &[]),
@@ -23,13 +23,14 @@ const ROOMS: [(&str, &[&str]); 18] = [
     ("grading", &["error", "evalset", "record", "backend", "store", "sanitize"]),
     ("tui", &["error", "sanitize", "evalset", "grading"]),
     ("judge", &["error", "evalset", "record", "backend", "store", "sanitize", "score", "stats", "runner"]),
+    ("report", &["error", "evalset", "grading", "record", "sanitize", "stats", "store"]),
     ("train", &["error", "owl", "scenes"]),
     ("bench", &["error", "owl"]),
     (
         "cli",
         &[
             "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner",
-            "grading", "tui", "train", "bench", "stats", "judge",
+            "grading", "tui", "report", "train", "bench", "stats", "judge",
         ],
     ),
 ];

@@ -9,13 +9,13 @@ use serde_json::json;
 use tempfile::TempDir;
 
 /// Pictures do not matter here: the questions are text only.
-struct Place {
+pub(super) struct Place {
     folder: TempDir,
 }
 
 impl Place {
     /// An evalset of `questions` questions, and the answers of two models to all of them.
-    fn new(questions: u64) -> Self {
+    pub fn new(questions: u64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let evalset = folder.path().join("set");
         std::fs::create_dir_all(evalset.join("cases")).expect("a folder");
@@ -37,7 +37,7 @@ impl Place {
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -48,22 +48,22 @@ impl Place {
         command
     }
 
-    fn run(&self, words: &[&str]) -> Output {
+    pub fn run(&self, words: &[&str]) -> Output {
         self.owleval(words).output().expect("it starts")
     }
 
-    fn good(&self, words: &[&str]) -> String {
+    pub fn good(&self, words: &[&str]) -> String {
         let output = self.run(words);
         assert_eq!(output.status.code(), Some(0), "{words:?}: {}", text(&output.stderr));
         text(&output.stdout)
     }
 
-    fn make(&self) {
+    pub fn make(&self) {
         self.good(&["grade", "alpha.jsonl", "beta.jsonl", "--evalset", "set", "--sheet", "study", "--repeats", "5%"]);
     }
 
     /// A table of the grades of some raters for everything.
-    fn table(&self, questions: u64, raters: &[&str]) -> PathBuf {
+    pub fn table(&self, questions: u64, raters: &[&str]) -> PathBuf {
         let mut lines = vec!["rater,model_id,question_id,grade,note".to_owned()];
         for rater in raters {
             for id in 1..=questions {
@@ -79,7 +79,7 @@ impl Place {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -132,7 +132,7 @@ fn what_cannot_be_done_is_refused_with_a_remedy() {
     refused(&["grade", "--sheet", "study"], "--rater is missing");
     refused(&["grade", "--sheet", "study", "--rater", "../x"], "cannot be a rater's name");
     refused(&["grade", "alpha.jsonl", "--evalset", "set", "--sheet", "study"], "the folder holds another sheet");
-    refused(&["verify", "set"], "neither a run nor a sheet");
+    refused(&["verify", "set"], "no run, sheet or report");
     assert!(!place.path("sheets").exists());
 }
 

@@ -19,5 +19,6 @@ mod parity_tokenizer;
 #[cfg(unix)]
 mod pseudo_terminal;
 mod published;
+mod report;
 mod run_process;
 mod weights;

@@ -1,0 +1,129 @@
+//! `owleval report`: tables, figures and statistics of grades, into a report folder.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::Console;
+use super::run::{folder_name, quoted};
+use crate::error::{Error, Result};
+use crate::report::{self, Options, Report, Request};
+use crate::sanitize;
+
+/// Tables, figures and statistics of grades
+///
+/// Grades are tables that `owleval grade --export` prints (or any like them), and sheets, which are unsealed for it; a sheet
+/// logs that. The folder holds index.html (one file, no script, no network), report.md, report.json, tables and figures.
+/// The same inputs, options and seed give the same bytes; `owleval verify DIR` checks that.
+///
+/// Exit code: 0 done; 1 done, but some answers have no grade; 2 unusable input, nothing written.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// Sheets that `owleval grade` made
+    #[arg(value_name = "SHEET")]
+    sheets: Vec<PathBuf>,
+    /// A table of grades, as `owleval grade --export` prints it; several may be given
+    #[arg(long, value_name = "FILE.csv", num_args = 1..)]
+    grades: Vec<PathBuf>,
+    /// The evalset that was answered: what belongs to which subset, ability and picture, and what is missing [default: as
+    /// the tables say]
+    #[arg(long, value_name = "NAME-OR-DIR")]
+    evalset: Option<PathBuf>,
+    /// The report's folder [default: reports/<name of the first input>]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What the report is called
+    #[arg(long, value_name = "TEXT", default_value = "Grades")]
+    title: String,
+    /// A paragraph that the report begins with; may be given several times
+    #[arg(long, value_name = "TEXT")]
+    note: Vec<String>,
+    /// The table holds counts that somebody tied to questions: report the distributions alone
+    #[arg(long)]
+    counts_only: bool,
+    /// Of the resamples
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// How many resamples of pictures
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    resamples: u32,
+}
+
+/// Runs the command and gives its exit code.
+pub fn run(arguments: ReportArguments, console: &Console) -> Result<u8> {
+    if let Some(run) = arguments.sheets.iter().find(|folder| folder.join("run.json").exists()) {
+        return Err(Error::input("is a run; its answers have no grades yet")
+            .at(run)
+            .remedy(format!("owleval grade {} --rater NAME, then report the sheet", quoted(&run.to_string_lossy()))));
+    }
+    let Some(first) = arguments.sheets.first().or(arguments.grades.first()) else {
+        return Err(Error::input("there is nothing to report")
+            .remedy("owleval report --grades FILE.csv, or owleval report SHEET; `owleval grade` makes sheets"));
+    };
+    let out = arguments.out.unwrap_or_else(|| default_folder(first));
+    let request = Request {
+        grades: arguments.grades,
+        sheets: arguments.sheets,
+        evalset: arguments.evalset,
+        out,
+        options: Options {
+            title: arguments.title,
+            notes: arguments.note,
+            counts_only: arguments.counts_only,
+            resamples: arguments.resamples as usize,
+        },
+        seed: arguments.seed,
+    };
+    let report = report::write(&request)?;
+    if console.is_json() {
+        console.print_json(&report);
+    } else {
+        console.print(&table(&report));
+        for line in closing(&report, &request.out) {
+            console.print(&line);
+        }
+    }
+    Ok(u8::from(!report.missing.is_empty()))
+}
+
+fn default_folder(input: &Path) -> PathBuf {
+    let name = input.file_stem().map_or_else(|| "report".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    Path::new("reports").join(folder_name(&name))
+}
+
+/// The grades of all questions and of the two categories.
+fn table(report: &Report) -> String {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["questions", "model", "n", "A", "B", "C", "D", "A or B"]);
+    for row in report.distributions.iter().filter(|row| row.n > 0 && !row.subset.starts_with("ability:")) {
+        let mut cells = vec![row.subset.replace('_', " "), sanitize::terminal(&row.model_id), row.n.to_string()];
+        cells.extend(row.counts.list().map(|count| count.to_string()));
+        cells.push(row.rate_ab.point.map_or("undefined".to_owned(), |share| format!("{:.1} %", 100.0 * share)));
+        table.add_row(cells);
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
+/// What else the user wants to know at once.
+fn closing(report: &Report, out: &Path) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for row in report.agreement.iter().filter(|row| row.statistic == "krippendorff_alpha_ordinal") {
+        let value = row.value.map_or("undefined".to_owned(), |value| format!("{value:.3}"));
+        lines.push(format!("Krippendorff's α (ordinal) of {} raters: {value}", row.raters.len()));
+    }
+    if let Some(ranking) = &report.ranking {
+        let groups: Vec<String> = ranking.indistinct.iter().map(|group| group.join(", ")).collect();
+        lines.push(format!("not told apart by A or B at 5 %: {}", groups.join(" | ")));
+    }
+    if !report.missing.is_empty() {
+        lines.push(format!("{} answers have no grade, or count as D because they are missing", report.missing.len()));
+    }
+    lines.push(format!("report: {}", out.join("index.html").display()));
+    lines
+}

@@ -1,0 +1,130 @@
+//! The inputs of a report, read and digested.
+
+use std::path::{Component, Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Input, InputKind, Request};
+use crate::error::{Error, IoContext as _, Result};
+use crate::evalset::{EvalSet, Source, data_home};
+use crate::grading::{GradeRow, Which, export, parts_of, read_grades};
+
+/// The rows of one input.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Which of the inputs, counted from 0.
+    pub input: usize,
+    /// For messages.
+    pub path: PathBuf,
+    pub rows: Vec<GradeRow>,
+}
+
+/// Who unseals a sheet for a report, in the sheet's log.
+const WHO: &str = "owleval report";
+
+/// The tables, the evalset, and what is to be said of where they come from.
+pub(super) fn read(request: &Request) -> Result<(Vec<Table>, Option<EvalSet>, Vec<Input>)> {
+    let mut tables = Vec::new();
+    let mut inputs = Vec::new();
+    let mut add = |kind: InputKind, path: &Path, bytes: &[u8]| -> Result<()> {
+        let rows = rows(bytes, path)?;
+        tables.push(Table { input: inputs.len(), path: path.to_owned(), rows });
+        inputs.push(Input { kind, path: seen_from(&request.out, path), sha256: sha256(bytes) });
+        Ok(())
+    };
+    for path in &request.grades {
+        add(InputKind::Grades, path, &std::fs::read(path).or_at("cannot read the grades", path)?)?;
+    }
+    for folder in &request.sheets {
+        for sheet in sheets(folder)? {
+            add(InputKind::Sheet, &sheet, &export(&sheet, Which::Grades, None, WHO)?.csv)?;
+            for (kind, which) in [(InputKind::Repeats, Which::Repeats), (InputKind::Verdicts, Which::Verdicts)] {
+                let exported = export(&sheet, which, None, WHO)?;
+                if exported.rows > 0 {
+                    add(kind, &sheet, &exported.csv)?;
+                }
+            }
+        }
+    }
+    if tables.iter().all(|table| table.rows.is_empty()) {
+        return Err(Error::input("there are no grades to report")
+            .remedy("give tables with --grades FILE.csv, or sheets that `owleval grade` made"));
+    }
+    let evalset = match &request.evalset {
+        None => None,
+        Some(name) => {
+            let source = Source::find(name, data_home().as_deref())?;
+            let evalset = EvalSet::open_source(&source)?;
+            let path = match source {
+                Source::BuiltIn(name) | Source::Folder { name: Some(name), .. } => name.to_owned(),
+                Source::Folder { name: None, .. } => seen_from(&request.out, name),
+            };
+            inputs.push(Input { kind: InputKind::Evalset, path, sha256: evalset.sha256.clone() });
+            Some(evalset)
+        }
+    };
+    Ok((tables, evalset, inputs))
+}
+
+/// A sheet, or the parts of a split one.
+fn sheets(folder: &Path) -> Result<Vec<PathBuf>> {
+    if folder.join("sheet.json").exists() {
+        return Ok(vec![folder.to_owned()]);
+    }
+    let parts = parts_of(folder);
+    if parts.is_empty() {
+        return Err(Error::input("is no sheet: it holds no sheet.json")
+            .at(folder)
+            .remedy("give a folder that `owleval grade` made, or a table with --grades FILE.csv"));
+    }
+    Ok(parts)
+}
+
+fn rows(bytes: &[u8], path: &Path) -> Result<Vec<GradeRow>> {
+    let rows = read_grades(bytes, path, None)?;
+    let unusable = rows.iter().filter(|row| row.is_err()).count();
+    rows.into_iter()
+        .map(|row| {
+            row.map_err(|(line, why)| {
+                let others =
+                    if unusable > 1 { format!(" ({} more rows are unusable)", unusable - 1) } else { String::new() };
+                Error::input(format!("{why}{others}")).at_line(path, usize::try_from(line).unwrap_or(usize::MAX))
+            })
+        })
+        .collect()
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// A path as seen from a folder, with slashes, so that a report does not depend on where the user stood; the path as
+/// it was given where the two have nothing in common.
+pub(super) fn seen_from(folder: &Path, path: &Path) -> String {
+    let given = || path.to_string_lossy().replace('\\', "/");
+    let (Ok(folder), Ok(absolute)) = (std::path::absolute(folder), std::path::absolute(path)) else { return given() };
+    let (folder, absolute) = (without_dots(&folder), without_dots(&absolute));
+    let common = folder.iter().zip(&absolute).take_while(|(a, b)| a == b).count();
+    // The first component is the root.
+    if common <= 1 {
+        return given();
+    }
+    let up = std::iter::repeat_n("..".to_owned(), folder.len() - common);
+    let down = absolute[common..].iter().cloned();
+    let steps: Vec<String> = up.chain(down).collect();
+    if steps.is_empty() { ".".to_owned() } else { steps.join("/") }
+}
+
+fn without_dots(path: &Path) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir if parts.len() > 1 => {
+                parts.pop();
+            }
+            Component::CurDir | Component::ParentDir => {}
+            other => parts.push(other.as_os_str().to_string_lossy().into_owned()),
+        }
+    }
+    parts
+}

@@ -1,0 +1,268 @@
+//! The tables of a report.
+
+use super::distributions::Distribution;
+use super::estimate::Interval;
+use super::observed::ALL;
+use super::table::{Cell, Column, Kind, Table};
+use super::{GradedAnswer, Report};
+use crate::sanitize;
+
+const fn column(key: &'static str, title: &'static str, kind: Kind) -> Column {
+    Column { key, title, kind }
+}
+
+/// All of them, in the order in which a reader meets them; a table without rows is left out.
+pub(super) fn all(report: &Report) -> Vec<Table> {
+    let tables = [
+        distributions(report),
+        ranking(report),
+        comparisons(report, false),
+        agreement(report),
+        missing(report),
+        comparisons(report, true),
+        grades(report),
+        inputs(report),
+    ];
+    tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
+}
+
+fn cell(interval: &Interval) -> Cell {
+    Cell::Interval([interval.point, interval.low, interval.high])
+}
+
+/// The name of a subset for people.
+pub(super) fn subset_name<'a>(report: &'a Report, subset: &'a str) -> &'a str {
+    report.subsets.iter().find(|row| row.subset == subset).map_or(subset, |row| row.name.as_str())
+}
+
+fn distributions(report: &Report) -> Table {
+    let by_picture = !report.options.counts_only;
+    let mut columns = vec![
+        column("subset", "Questions", Kind::Text),
+        column("model_id", "Model", Kind::Text),
+        column("n", "n", Kind::Count),
+        column("a", "A", Kind::Count),
+        column("b", "B", Kind::Count),
+        column("c", "C", Kind::Count),
+        column("d", "D", Kind::Count),
+        column("rate_a", "A, %", Kind::Share),
+        column("rate_ab", "A or B, %", Kind::Share),
+    ];
+    if by_picture {
+        columns.push(column("rate_ab_by_picture", "A or B, %, by picture", Kind::Share));
+    }
+    let row = |row: &Distribution| {
+        let mut cells = vec![
+            Cell::named(&row.subset, subset_name(report, &row.subset)),
+            Cell::text(&row.model_id),
+            Cell::Count(row.n),
+        ];
+        cells.extend(row.counts.list().map(Cell::Count));
+        cells.extend([cell(&row.rate_a), cell(&row.rate_ab)]);
+        cells.extend(row.rate_ab_by_picture.as_ref().map(cell));
+        cells
+    };
+    let mut caption =
+        "Grades from A (best) to D, and the shares of A and of A or B with Wilson's 95 % intervals. n is the \
+                       number of questions with a grade."
+            .to_owned();
+    if by_picture {
+        caption.push_str(
+            " The last column resamples whole pictures, whose questions depend on each other. Questions may be of several \
+             abilities, so their rows overlap.",
+        );
+    }
+    let rows = report.distributions.iter().filter(|row| row.n > 0).map(row).collect();
+    Table { is_long: false, name: "distributions", title: "Grades by model".to_owned(), caption, columns, rows }
+}
+
+fn ranking(report: &Report) -> Table {
+    let columns = vec![
+        column("rank", "Rank", Kind::Count),
+        column("model_id", "Model", Kind::Text),
+        column("rate_ab", "A or B, %", Kind::Share),
+        column("strength", "Strength", Kind::Value),
+        column("groups", "Not told apart", Kind::Text),
+    ];
+    let mut caption = "Models by their share of A or B on all questions. Models that share a letter in the last column \
+                       cannot be told apart (paired permutation of pictures, Holm, 5 %). Strengths are Bradley and Terry's, \
+                       in logarithms of odds."
+        .to_owned();
+    let mut rows = Vec::new();
+    if let Some(ranking) = &report.ranking {
+        if let Some(why) = &ranking.no_strengths {
+            caption.push_str(&format!(" Strengths are undefined: {}.", sanitize::terminal(why)));
+        }
+        for (ranked, place) in ranking.order.iter().zip(1..) {
+            let letters =
+                ranking.indistinct.iter().zip('a'..='z').filter(|(group, _)| group.contains(&ranked.model_id));
+            rows.push(vec![
+                Cell::Count(place),
+                Cell::text(&ranked.model_id),
+                Cell::Interval([ranked.rate_ab, None, None]),
+                ranked.strength.as_ref().map_or(Cell::Interval([None; 3]), cell),
+                Cell::text(letters.map(|(_, letter)| letter).collect::<String>()),
+            ]);
+        }
+    }
+    Table { is_long: false, name: "ranking", title: "Ranking".to_owned(), caption, columns, rows }
+}
+
+/// Those on all questions, or those of every subset.
+fn comparisons(report: &Report, is_long: bool) -> Table {
+    let columns = vec![
+        column("subset", "Questions", Kind::Text),
+        column("statistic", "Of", Kind::Text),
+        column("model_a", "Model", Kind::Text),
+        column("model_b", "over", Kind::Text),
+        column("n", "n", Kind::Count),
+        column("difference", "Difference, points", Kind::Difference),
+        column("p_value", "p", Kind::PValue),
+        column("p_adjusted", "p, Holm", Kind::PValue),
+        column("p_mcnemar", "p, McNemar", Kind::PValue),
+    ];
+    let rows = report
+        .comparisons
+        .iter()
+        .filter(|row| is_long || row.subset == ALL)
+        .map(|row| {
+            let statistic = match row.statistic.as_str() {
+                "rate_ab" => "A or B",
+                "rate_a" => "A",
+                "net_wins" => "better less worse grades",
+                other => other,
+            };
+            vec![
+                Cell::named(&row.subset, subset_name(report, &row.subset)),
+                Cell::named(&row.statistic, statistic),
+                Cell::text(&row.model_a),
+                Cell::text(&row.model_b),
+                Cell::Count(row.n),
+                Cell::Interval([row.difference, row.low, row.high]),
+                Cell::Number(row.p_value),
+                Cell::Number(row.p_adjusted),
+                Cell::Number(row.p_mcnemar),
+            ]
+        })
+        .collect();
+    let caption = "Differences on the questions that both models have a grade for, with 95 % intervals from resampled pictures. \
+                   p: paired permutation of whole pictures; adjusted by Holm over the pairs of models of the same subset \
+                   and statistic. The primary test is that of A or B on all questions."
+        .to_owned();
+    let (name, title) = if is_long {
+        ("comparisons_all", "Comparisons by subset")
+    } else {
+        ("comparisons", "Comparisons on all questions")
+    };
+    Table { is_long, name, title: title.to_owned(), caption, columns, rows }
+}
+
+fn agreement(report: &Report) -> Table {
+    let columns = vec![
+        column("statistic", "Statistic", Kind::Text),
+        column("raters", "Raters", Kind::Text),
+        column("units", "Answers", Kind::Count),
+        column("value", "Value", Kind::Value),
+        column("undefined", "Remark", Kind::Text),
+    ];
+    let rows = report
+        .agreement
+        .iter()
+        .map(|row| {
+            vec![
+                Cell::named(&row.statistic, statistic_name(&row.statistic)),
+                Cell::text(row.raters.join(", ")),
+                Cell::Count(row.units),
+                Cell::Interval([row.value, row.low, row.high]),
+                Cell::text(row.undefined.as_deref().unwrap_or_default()),
+            ]
+        })
+        .collect();
+    let caption = "How far raters agree about the same answers, with 95 % intervals from resampled pictures. Where nearly all \
+                   grades are the same, \u{3b1} and \u{3ba} are near 0 however well raters agree: see the grades by model."
+        .to_owned();
+    Table { is_long: false, name: "agreement", title: "Agreement of raters".to_owned(), caption, columns, rows }
+}
+
+pub(super) fn statistic_name(statistic: &str) -> &str {
+    match statistic {
+        "krippendorff_alpha_ordinal" => "Krippendorff's \u{3b1}, ordinal",
+        "krippendorff_alpha_nominal" => "Krippendorff's \u{3b1}, nominal",
+        "gwet_ac2_ordinal" => "Gwet's AC2, ordinal",
+        "percent" => "share of equal grades",
+        "cohen_kappa_linear" => "Cohen's \u{3ba}, linear",
+        "cohen_kappa_quadratic" => "Cohen's \u{3ba}, quadratic",
+        "repeat_percent" => "repeats: share of equal grades",
+        "repeat_kappa_quadratic" => "repeats: Cohen's \u{3ba}, quadratic",
+        other => other,
+    }
+}
+
+fn missing(report: &Report) -> Table {
+    let columns = vec![
+        column("model_id", "Model", Kind::Text),
+        column("question_id", "Question", Kind::Text),
+        column("why", "Why", Kind::Text),
+    ];
+    let rows = report
+        .missing
+        .iter()
+        .map(|row| vec![Cell::text(&row.model_id), Cell::text(row.question_id.to_string()), Cell::text(&row.why)])
+        .collect();
+    let caption = "Answers without a grade, and absent answers that count as one.".to_owned();
+    Table { is_long: false, name: "missing", title: "Missing".to_owned(), caption, columns, rows }
+}
+
+fn grades(report: &Report) -> Table {
+    let columns = vec![
+        column("question_id", "Question", Kind::Text),
+        column("picture", "Picture", Kind::Text),
+        column("model_id", "Model", Kind::Text),
+        column("grades", "Grades", Kind::Text),
+        column("raters", "Raters", Kind::Text),
+        column("verdict", "Verdict", Kind::Text),
+        column("places", "Table:line", Kind::Text),
+    ];
+    let row = |answer: &GradedAnswer| {
+        let joined = |parts: Vec<String>| Cell::text(parts.join(" "));
+        let places = answer.grades.iter().map(|given| format!("{}:{}", given.input + 1, given.line)).collect();
+        vec![
+            Cell::text(answer.question_id.to_string()),
+            Cell::text(&answer.picture),
+            Cell::text(&answer.model_id),
+            joined(answer.grades.iter().map(|given| given.grade.to_string()).collect()),
+            joined(answer.grades.iter().map(|given| given.rater.clone()).collect()),
+            Cell::text(answer.verdict.map(String::from).unwrap_or_default()),
+            joined(places),
+        ]
+    };
+    let caption =
+        "Every grade that a number above comes from, with the input (numbered as under Inputs) and the line in which \
+                   it stands."
+            .to_owned();
+    let rows = report.grades.iter().map(row).collect();
+    Table { is_long: true, name: "grades", title: "Every grade".to_owned(), caption, columns, rows }
+}
+
+fn inputs(report: &Report) -> Table {
+    let columns = vec![
+        column("input", "Input", Kind::Text),
+        column("kind", "Kind", Kind::Text),
+        column("path", "Path, from here", Kind::Text),
+        column("sha256", "SHA-256", Kind::Text),
+    ];
+    let rows = report
+        .inputs
+        .iter()
+        .zip(1..)
+        .map(|(input, number)| {
+            let kind = format!("{:?}", input.kind).to_lowercase();
+            vec![Cell::text(format!("{number}")), Cell::text(kind), Cell::text(&input.path), Cell::text(&input.sha256)]
+        })
+        .collect();
+    let caption = format!(
+        "What this report was made of. Seed {}, {} resamples, {} {}. The command owleval verify makes it again and compares.",
+        report.seed, report.options.resamples, report.software.name, report.software.version
+    );
+    Table { is_long: false, name: "inputs", title: "Inputs".to_owned(), caption, columns, rows }
+}
