@@ -2,14 +2,14 @@
 
 use super::table::Table;
 
-/// A `tabular` of the table, with its title and caption as comments: a paper has its own captions.
+/// A `tabular` of the table, without its caption: a paper has its own.
 pub(super) fn table(table: &Table) -> String {
     let format: String = table.columns.iter().map(|column| if column.kind.is_number() { 'r' } else { 'l' }).collect();
     let line = |cells: Vec<String>| format!("{} \\\\", cells.join(" & "));
     let titles = table.columns.iter().map(|column| escaped(column.title)).collect();
     let mut lines = vec![
-        format!("% {}. {}", comment(&table.title), comment(&table.caption)),
-        "% Needs \\usepackage{booktabs}.".to_owned(),
+        // The caption may hold names; the title does not.
+        format!("% {}. Needs \\usepackage{{booktabs}}.", table.title),
         format!("\\begin{{tabular}}{{@{{}}{format}@{{}}}}"),
         "\\toprule".to_owned(),
         line(titles),
@@ -31,10 +31,6 @@ pub(super) fn table(table: &Table) -> String {
     }
     lines.extend(["\\bottomrule".to_owned(), "\\end{tabular}".to_owned()]);
     lines.join("\n") + "\n"
-}
-
-fn comment(text: &str) -> String {
-    text.replace(['\n', '\r'], " ")
 }
 
 /// Text that LaTeX sets as it is.

@@ -8,7 +8,7 @@ fn a_sheet_becomes_a_report_that_can_be_verified() {
     place.make();
     place.table(20, &["anna", "ben"]);
     place.good(&["grade", "--sheet", "study", "--import", "table.csv"]);
-    // Every fifth answer was skipped by each: those that both skipped have no grade.
+    // Each skipped every fifth answer, but never both the same one.
     let output = place.run(&["report", "study", "--evalset", "set", "--resamples", "200", "--json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
