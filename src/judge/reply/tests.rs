@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::judge::definition::JudgeKind;
 
 const TEN: Scale = Scale(1.0, 10.0);
 
@@ -203,9 +204,13 @@ fn what_is_no_grade_is_unreadable() {
 fn a_judge_that_repeats_what_it_was_told_has_given_no_verdict() {
     for name in super::super::definition::built_in_names() {
         let judge = super::super::Definition::open(name).unwrap();
+        let wanted = match judge.kind {
+            JudgeKind::Pair => Wanted::Scores(judge.scale),
+            JudgeKind::Grade => Wanted::Grade,
+            JudgeKind::Single | JudgeKind::Reference => Wanted::Score(judge.scale),
+        };
         for told in [&judge.again, &judge.prompt] {
-            let read = (score(told), scores(told), grade(told));
-            assert_eq!(read, (None, None, None), "{name}: {told}");
+            assert!(parse(told, wanted).is_none(), "{name}: {told}");
         }
     }
 }
