@@ -26,9 +26,9 @@ impl Svg {
     }
 
     pub fn rectangle(&mut self, [x, y, width, height]: [f64; 4], class: &str, hint: &str) {
-        let _ = write!(
+        let _ = writeln!(
             self.body,
-            "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect>\n",
+            "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"><title>{}</title></rect>",
             digits(x),
             digits(y),
             digits(width),
