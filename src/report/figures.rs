@@ -50,12 +50,7 @@ pub(super) fn all(report: &Report) -> Vec<Figure> {
         report.subsets.iter().map(|row| row.subset.as_str()).filter(|subset| subset.starts_with("ability:")).collect();
     let mut figures = vec![bars(report, &categories), rates(report, "rates", "Share of A or B", &categories)];
     if !abilities.is_empty() {
-        figures.push(rates(
-            report,
-            "abilities",
-            "Share of A or B by ability, with 95 % intervals (Wilson)",
-            &abilities,
-        ));
+        figures.push(rates(report, "abilities", "Share of A or B by ability", &abilities));
     }
     figures.extend(strengths(report));
     figures.extend(agreement(report));
@@ -178,7 +173,7 @@ fn strengths(report: &Report) -> Option<Figure> {
         rows.iter().flat_map(|(_, values)| values).flatten().fold(0.5, |most: f64, value| most.max(value.abs()));
     // Whole and half units, so that few ticks are enough.
     let reach = (furthest * 2.0).ceil() / 2.0;
-    let ticks = [-reach, -reach / 2.0, 0.0, reach / 2.0, reach].map(|at| (at, number(at, Kind::Value)));
+    let ticks = [-reach, -reach / 2.0, 0.0, reach / 2.0, reach].map(|at| (at, tick(at)));
     let caption = "Bradley and Terry's, from which model has the better grade, question by question, in logarithms of odds. \
                    Lines are 95 % intervals from resampled pictures.";
     let panels = [("all questions".to_owned(), rows)];
@@ -206,10 +201,15 @@ fn agreement(report: &Report) -> Option<Figure> {
     } else {
         0.0
     };
-    let ticks = [-1.0, -0.5, 0.0, 0.5, 1.0].map(|at| (at, number(at, Kind::Value)));
+    let ticks = [-1.0, -0.5, 0.0, 0.5, 1.0].map(|at| (at, tick(at)));
     let caption =
         "1 is perfect agreement, 0 that of chance (but for shares). Lines are 95 % intervals from resampled pictures.";
     Some(dots(["agreement", "How far raters agree", caption], &panels, [low, 1.0], &ticks, Kind::Value))
+}
+
+/// A number of a scale, without zeros that say nothing.
+fn tick(value: f64) -> String {
+    number(value, Kind::Value).trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// Panels below each other on one scale.

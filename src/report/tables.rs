@@ -73,7 +73,14 @@ fn distributions(report: &Report) -> Table {
         );
     }
     let rows = report.distributions.iter().filter(|row| row.n > 0).map(row).collect();
-    Table { is_long: false, name: "distributions", title: "Grades by model".to_owned(), caption, columns, rows }
+    Table {
+        is_long: false,
+        name: "distributions",
+        title: "Grades by model, in numbers".to_owned(),
+        caption,
+        columns,
+        rows,
+    }
 }
 
 fn ranking(report: &Report) -> Table {
