@@ -5,6 +5,7 @@
 //! rows are shared out over rayon's threads.
 
 mod activations;
+mod few_rows;
 mod norms;
 mod product;
 mod rotate;

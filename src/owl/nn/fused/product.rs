@@ -2,12 +2,8 @@
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CudaStorage, CustomOp1, DType, Layout, MetalStorage, Result, Shape, Storage, Tensor};
-use multiversion::multiversion;
-use rayon::prelude::*;
 
-/// Numbers of rows for which [`few_rows`] is quicker than the general product (`owleval bench` shows it): with one row
-/// that one already reads weights as fast as memory gives them, with many it computes as fast as it can.
-const FEW: std::ops::RangeInclusive<usize> = 2..=24;
+use super::few_rows::{few_rows, is_quick};
 
 /// `x Wᵀ` for `x` `[tokens, in]` and a `W` `[out, in]` that gets no gradient.
 pub struct FrozenProduct {
@@ -53,7 +49,7 @@ impl CustomOp1 for FrozenProduct {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (tokens, out, inner) = self.sizes(layout)?;
-        if FEW.contains(&tokens) && storage.dtype() == DType::F32 {
+        if inner > 0 && storage.dtype() == DType::F32 && is_quick(tokens) {
             let x = super::values(storage, layout)?;
             let result = super::with_values(&self.weight, |weight| Ok(few_rows(x, weight, tokens, out, inner)))?;
             return Ok((CpuStorage::F32(result), Shape::from((tokens, out))));
@@ -74,63 +70,6 @@ impl CustomOp1 for FrozenProduct {
     }
 }
 
-/// `x Wᵀ` for a few rows: each weight is read from memory once and meets all rows, four at a time.
-fn few_rows(x: &[f32], weight: &[f32], rows: usize, out: usize, inner: usize) -> Vec<f32> {
-    // Transposed: a task owns a range of outputs.
-    let mut result = vec![0f32; rows * out];
-    let step = out.div_ceil(rayon::current_num_threads() * 8).max(1);
-    result.par_chunks_mut(step * rows).enumerate().for_each(|(task, chunk)| {
-        let first = task * step * inner;
-        few_rows_task(chunk, rows, x, &weight[first..first + chunk.len() / rows * inner]);
-    });
-    let mut y = vec![0f32; rows * out];
-    for (column, sums) in result.chunks_exact(rows).enumerate() {
-        for (row, sum) in sums.iter().enumerate() {
-            y[row * out + column] = *sum;
-        }
-    }
-    y
-}
-
-/// The sums `[outputs, rows]` of a range of outputs.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512dq+avx512bw+avx2+fma", "x86_64+avx2+fma"))]
-fn few_rows_task(sums: &mut [f32], rows: usize, x: &[f32], weight: &[f32]) {
-    let inner = x.len() / rows;
-    for (sums, weight) in sums.chunks_exact_mut(rows).zip(weight.chunks_exact(inner)) {
-        let mut row = 0;
-        while row + 4 <= rows {
-            sums[row..row + 4].copy_from_slice(&dots::<4>(&x[row * inner..], weight));
-            row += 4;
-        }
-        for row in row..rows {
-            sums[row] = dots::<1>(&x[row * inner..], weight)[0];
-        }
-    }
-}
-
-/// Dot products of a weight row with `N` rows of `x`.
-#[inline(always)]
-fn dots<const N: usize>(x: &[f32], weight: &[f32]) -> [f32; N] {
-    const LANES: usize = 16;
-    let inner = weight.len();
-    let rows: [&[f32]; N] = std::array::from_fn(|row| &x[row * inner..(row + 1) * inner]);
-    let mut sums = [[0f32; LANES]; N];
-    let whole = inner / LANES * LANES;
-    for at in (0..whole).step_by(LANES) {
-        let weight = &weight[at..at + LANES];
-        for (sums, row) in sums.iter_mut().zip(rows) {
-            let row = &row[at..at + LANES];
-            for lane in 0..LANES {
-                sums[lane] += row[lane] * weight[lane];
-            }
-        }
-    }
-    std::array::from_fn(|row| {
-        let rest: f32 = (whole..inner).map(|at| rows[row][at] * weight[at]).sum();
-        sums[row].iter().sum::<f32>() + rest
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
@@ -139,7 +78,7 @@ mod tests {
 
     #[test]
     fn few_rows_multiply_as_many_do() {
-        for (rows, out, inner) in [(2, 5, 7), (4, 33, 64), (7, 16, 100), (24, 3, 31)] {
+        for (rows, out, inner) in [(1, 9, 40), (2, 5, 7), (4, 33, 64), (6, 8, 48), (7, 16, 100), (24, 3, 31)] {
             let x = Tensor::randn(0f32, 1.0, (rows, inner), &Device::Cpu).unwrap();
             let weight = Tensor::randn(0f32, 1.0, (out, inner), &Device::Cpu).unwrap();
             let few = x.apply_op1(FrozenProduct::new(weight.clone())).unwrap();
