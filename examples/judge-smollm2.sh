@@ -2,7 +2,7 @@
 # A real judge on a real server, without a GPU: SmolLM2-135M-Instruct on llama.cpp's own OpenAI-compatible server answers
 # the evalset `text` and judges answers to it.
 #
-# It is a weak judge. The probes of its judgements must say so; that is what this script shows.
+# It is a weak judge: whether the coverage and the probes of its judgements say so is what the script is for.
 #
 #   examples/judge-smollm2.sh [FOLDER]        FOLDER (default: judge-smollm2) gets everything, a virtual environment included
 #
