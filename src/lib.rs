@@ -7,6 +7,7 @@
 //! Each arrow is one function, and each stage writes a file that the next one reads, so that any stage can be run,
 //! killed, resumed or replaced alone. `ARCHITECTURE.md` shows the rooms and which of them may use which.
 
+pub mod ablation;
 pub mod backend;
 pub mod bench;
 pub mod cli;

@@ -1,5 +1,6 @@
 //! The command line. One file a command; what they share is the [`Console`].
 
+mod ablate;
 mod backend;
 mod bench;
 mod console;
@@ -54,6 +55,7 @@ enum Command {
     Evalset(evalset::EvalsetArgs),
     Model(model::ModelArgs),
     Train(train::TrainArgs),
+    Ablate(ablate::AblateArgs),
     Bench(bench::BenchArgs),
     Verify(verify::VerifyArgs),
 }
@@ -89,6 +91,7 @@ fn execute(command: Command, console: Console) -> Result<u8> {
         Command::Evalset(arguments) => evalset::run(arguments, console.is_json()),
         Command::Model(arguments) => model::run(arguments, &console).map(|()| 0),
         Command::Train(arguments) => train::run(arguments).map(|()| 0),
+        Command::Ablate(arguments) => ablate::run(&arguments, &console).map(|()| 0),
         Command::Bench(arguments) => bench::run(&arguments, &console).map(|()| 0),
         Command::Verify(arguments) => verify::run(&arguments, &console),
     }

@@ -30,6 +30,6 @@ pub fn run(args: TrainArgs) -> Result<()> {
     let base = args.recipe.parent().unwrap_or(Path::new("."));
     let TrainArgs { out, stage, resume, init, .. } = &args;
     let options =
-        Options { out: out.clone(), stage: stage.clone(), resume: *resume, init: init.clone(), stop_after: None };
+        Options { out: out.clone(), stage: stage.clone(), resume: *resume, init: init.clone(), ..Options::default() };
     Trainer::new(recipe, base, options)?.run()
 }

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::optimizer::Settings;
 use super::parameters::Initializer;
@@ -363,6 +364,17 @@ impl Recipe {
             Some(from) => earlier.filter(|name| from.iter().any(|wanted| wanted == name)).collect(),
             None => earlier.collect(),
         }
+    }
+
+    /// The sha256 of what decides a stage's numbers, beside the stages that it starts from: seed, model, tokenizer, adapter
+    /// and the stage itself, without how often it logs and saves.
+    pub fn stage_sha256(&self, stage: &Stage) -> String {
+        let mut stage = stage.clone();
+        (stage.log_every, stage.sample_every, stage.samples, stage.checkpoint_every) = (1, 0, 0, 0);
+        let all = serde_json::json!({
+            "seed": self.seed, "model": self.model, "tokenizer": self.tokenizer, "lora": self.lora, "stage": stage,
+        });
+        hex::encode(Sha256::digest(all.to_string()))
     }
 
     /// The model's `config.json`.

@@ -1,10 +1,10 @@
 //! A stage in its place: where its weights come from, what it learns from, and the finished model.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use sha2::{Digest, Sha256};
 
 use super::checkpoint::{self, Files, State};
 use super::data::batch::{Batches, DEVIATION, MEAN};
@@ -30,6 +30,8 @@ const READ: usize = 192;
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     pub out: PathBuf,
+    /// Stages whose files are in folders of their own instead of `out/<stage>`, by name.
+    pub folders: BTreeMap<String, PathBuf>,
     /// One stage alone; without it all, in order.
     pub stage: Option<String>,
     /// Carry on what was begun.
@@ -81,7 +83,7 @@ impl Trainer {
         }
         let mut finished = true;
         for stage in &self.recipe.stages {
-            let state = checkpoint::read_state(&Files::new(&self.options.out, &stage.name).state())?;
+            let state = checkpoint::read_state(&self.files(&stage.name).state())?;
             finished &= state.is_some_and(|state| state.finished);
         }
         if finished {
@@ -92,8 +94,8 @@ impl Trainer {
 
     /// Carries out one stage. Its folder must be new, unless it is to be resumed.
     pub fn run_stage(&self, stage: &Stage) -> Result<State> {
-        let files = Files::new(&self.options.out, &stage.name);
-        let digest = self.digest(stage);
+        let files = self.files(&stage.name);
+        let digest = self.recipe.stage_sha256(stage);
         let saved = if self.options.resume { checkpoint::read(&files, &digest)? } else { None };
         if saved.is_none() && files.state().exists() {
             return Err(Error::input("this stage has been trained before")
@@ -160,7 +162,7 @@ impl Trainer {
             parameters.load(&file)?;
         }
         for source in self.recipe.sources(stage) {
-            let file = Files::new(&self.options.out, source).checkpoint();
+            let file = self.files(source).checkpoint();
             if !file.exists() {
                 return Err(Error::input(format!(
                     "stage {:?} starts from stage {source:?}, which is missing",
@@ -213,15 +215,12 @@ impl Trainer {
         generator(self.recipe.seed, &["stage", &stage.name, &stage.seed.to_string()]).random()
     }
 
-    /// The sha256 of what decides a stage's numbers.
-    fn digest(&self, stage: &Stage) -> String {
-        let mut stage = stage.clone();
-        (stage.log_every, stage.sample_every, stage.samples, stage.checkpoint_every) = (1, 0, 0, 0);
-        let all = serde_json::json!({
-            "seed": self.recipe.seed, "model": self.recipe.model, "tokenizer": self.recipe.tokenizer,
-            "lora": self.recipe.lora, "stage": stage,
-        });
-        hex::encode(Sha256::digest(all.to_string()))
+    /// Where a stage's files are.
+    fn files(&self, stage: &str) -> Files {
+        match self.options.folders.get(stage) {
+            Some(folder) => Files { folder: folder.clone() },
+            None => Files::new(&self.options.out, stage),
+        }
     }
 
     /// Writes the finished model as a folder in the Hugging Face layout.
@@ -229,7 +228,7 @@ impl Trainer {
         run::make_folder(folder)?;
         let Some(last) = self.recipe.stages.last() else { return Ok(()) };
         let mut parameters = self.parameters(last)?;
-        parameters.load(&Files::new(&self.options.out, &last.name).checkpoint())?;
+        parameters.load(&self.files(&last.name).checkpoint())?;
         let adapted = last.trainable.contains(&Group::Lora) || self.has_adapter(last);
         // Building the model asks for every tensor, so that none is missing.
         let learner = Learner::new(&self.config, parameters, &[], 0.0)?;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A room (a folder of `src`, or a file beside `lib.rs`) and the rooms that it may use.
-const ROOMS: [(&str, &[&str]); 19] = [
+const ROOMS: [(&str, &[&str]); 20] = [
     ("error", &[]),
     ("sanitize", &["error"]),
     ("tls", &[]),
@@ -25,12 +25,16 @@ const ROOMS: [(&str, &[&str]); 19] = [
     ("judge", &["error", "evalset", "record", "backend", "store", "sanitize", "score", "stats", "runner"]),
     ("report", &["error", "evalset", "grading", "record", "sanitize", "stats", "store"]),
     ("train", &["error", "owl", "scenes"]),
+    (
+        "ablation",
+        &["error", "evalset", "record", "backend", "store", "runner", "score", "scenes", "train", "stats", "report"],
+    ),
     ("bench", &["error", "owl"]),
     (
         "cli",
         &[
             "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner",
-            "grading", "tui", "report", "train", "bench", "stats", "judge",
+            "grading", "tui", "report", "train", "ablation", "bench", "stats", "judge",
         ],
     ),
 ];

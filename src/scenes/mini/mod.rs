@@ -1,9 +1,13 @@
-//! The built-in evalsets of generated questions, in OwlEval's format: `mini` ([`pictures`]) and `mini-text` ([`text`]).
+//! Evalsets of generated questions, in OwlEval's format: the built-in ones, `mini` ([`pictures`]) and `mini-text` ([`text`]),
+//! and as many more as one likes ([`exam`]).
 //!
 //! The committed folders under `evalsets/` are what [`write`] writes; a test makes them again and compares.
 
+mod exam;
 mod pictures;
 mod text;
+
+pub use exam::ExamSet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
@@ -16,7 +20,7 @@ use sha2::{Digest, Sha256};
 
 use super::dialogue::{Dialogue, dialogue_of};
 use super::draw::SIDE;
-use super::kind::Kind;
+use super::kind::{Group, Kind};
 use super::scene::Split;
 use crate::error::{Error, IoContext, Result};
 
@@ -70,15 +74,20 @@ impl Mini {
     /// # Errors
     /// Where a file cannot be written.
     pub fn write(self, folder: &Path) -> Result<()> {
-        for (name, bytes) in self.files()? {
-            let path = folder.join(name);
-            if let Some(parent) = path.parent() {
-                std::fs::create_dir_all(parent).or_at("cannot make the folder", parent)?;
-            }
-            std::fs::write(&path, bytes).or_at("cannot write", &path)?;
-        }
-        Ok(())
+        write(folder, &self.files()?)
     }
+}
+
+/// Writes files into a folder, by their paths inside.
+fn write(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
+    for (name, bytes) in files {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).or_at("cannot make the folder", parent)?;
+        }
+        std::fs::write(&path, bytes).or_at("cannot write", &path)?;
+    }
+    Ok(())
 }
 
 /// A line of `questions.jsonl`.
@@ -93,6 +102,9 @@ struct Row {
     group: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reference: Vec<String>,
+    /// What the question measures; of questions drawn for an exam alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<Group>,
 }
 
 #[derive(Serialize, Clone)]
@@ -105,9 +117,9 @@ enum Images {
 
 #[derive(Serialize)]
 struct Manifest {
-    name: &'static str,
+    name: String,
     version: &'static str,
-    description: &'static str,
+    description: String,
     source: &'static str,
     licence: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -116,8 +128,9 @@ struct Manifest {
     sha256: BTreeMap<String, String>,
 }
 
-#[derive(Default)]
 struct Folder {
+    /// Pixels a side of the pictures.
+    side: u32,
     /// Path inside the folder -> bytes.
     files: BTreeMap<String, Vec<u8>>,
     rows: Vec<Row>,
@@ -126,9 +139,13 @@ struct Folder {
 }
 
 impl Folder {
+    fn new(side: u32) -> Self {
+        Self { side, files: BTreeMap::new(), rows: Vec::new(), pictures: 0, held_out: 0 }
+    }
+
     fn add_pictures(&mut self, dialogue: &Dialogue) -> Result<Images> {
         let mut names = Vec::new();
-        for (picture, scene) in dialogue.pictures(PICTURE_SIDE).iter().zip(&dialogue.scenes) {
+        for (picture, scene) in dialogue.pictures(self.side).iter().zip(&dialogue.scenes) {
             self.pictures += 1;
             self.held_out += usize::from(scene.has_held_out_pair());
             let name = format!("{:02}.png", self.pictures);
@@ -174,6 +191,7 @@ impl Folder {
             category,
             group: group.map(str::to_owned),
             reference,
+            kind: None,
         });
     }
 

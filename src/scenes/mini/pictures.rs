@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ABILITIES, Folder, Images, Manifest, Row, ability_table, count, dialogues};
+use super::{ABILITIES, Folder, Images, Manifest, PICTURE_SIDE, Row, ability_table, count, dialogues};
 use crate::error::Result;
 use crate::scenes::kind::Kind;
 use crate::scenes::scene::{HELD_OUT, Split};
@@ -63,7 +63,7 @@ const OPEN: [(usize, &str, &str); 5] = [
 
 /// Every file of the evalset: path inside its folder -> bytes.
 pub fn files() -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut folder = Folder::default();
+    let mut folder = Folder::new(PICTURE_SIDE);
     let mut number = 0;
     let mut next = |kinds: &[Kind]| {
         number += 1;
@@ -90,9 +90,10 @@ pub fn files() -> Result<BTreeMap<String, Vec<u8>>> {
     }
     let read_me = read_me(&folder.rows, folder.pictures, folder.held_out);
     let manifest = Manifest {
-        name: "mini",
+        name: "mini".to_owned(),
         version: VERSION,
-        description: "Synthetic scenes of coloured shapes and signs, with questions for all six abilities of OwlEval",
+        description: "Synthetic scenes of coloured shapes and signs, with questions for all six abilities of OwlEval"
+            .to_owned(),
         source: "drawn and asked by owleval itself (src/scenes/mini)",
         licence: "Apache-2.0",
         images: Some("cases"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ABILITIES, Folder, Images, Manifest, Row, ability_table, count, dialogues};
+use super::{ABILITIES, Folder, Images, Manifest, PICTURE_SIDE, Row, ability_table, count, dialogues};
 use crate::error::Result;
 use crate::scenes::kind::Kind;
 use crate::scenes::scene::Split;
@@ -36,7 +36,7 @@ const DIALOGUES: [&[Kind]; 6] = [
 
 /// Every file of the evalset: path inside its folder -> bytes.
 pub fn files() -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut folder = Folder::default();
+    let mut folder = Folder::new(PICTURE_SIDE);
     // Numbers that `mini` does not use.
     let mut number = 1_000;
     for kind in SINGLE {
@@ -60,9 +60,10 @@ pub fn files() -> Result<BTreeMap<String, Vec<u8>>> {
     }
     let read_me = read_me(&folder.rows);
     let manifest = Manifest {
-        name: "mini-text",
+        name: "mini-text".to_owned(),
         version: VERSION,
-        description: "Questions without pictures, of facts, numbers and instructions, in the words that owl-mini knows",
+        description: "Questions without pictures, of facts, numbers and instructions, in the words that owl-mini knows"
+            .to_owned(),
         source: "asked by owleval itself (src/scenes/mini)",
         licence: "Apache-2.0",
         images: None,
