@@ -37,6 +37,7 @@ pub fn measure(owl: &Owl, options: &Options, tell: &mut dyn FnMut(&str)) -> Resu
     let ceilings =
         Ceilings { read_bytes_per_second: read_bytes_per_second(), product_flops: picture_flops.max(prefill_flops) };
     let parameters = parameters(&owl.config);
+    forget_peak();
 
     tell("vision and abstractor");
     let pixels = pixels(owl, &device)?;
@@ -58,13 +59,18 @@ pub fn measure(owl: &Owl, options: &Options, tell: &mut dyn FnMut(&str)) -> Resu
     })?;
     let prefill = Measured { count: options.prompt, seconds, ceiling_seconds: prefill_ceiling };
 
-    let mut decode = Vec::new();
-    for (batch, positions) in [(1, 64), (1, 1024), (8, 64), (8, 1024)] {
-        tell(&format!("decoding, batch {batch}, {positions} positions"));
-        decode.push(decoding(owl, options, &ceilings, batch, positions)?);
-    }
     tell("time to the first token");
     let first_token = first_token(owl, options, &pixels)?;
+
+    let mut decode = Vec::new();
+    let mut peaks = Vec::new();
+    for batch in [1, 8] {
+        for positions in [64, 1024] {
+            tell(&format!("decoding, batch {batch}, {positions} positions"));
+            decode.push(decoding(owl, options, &ceilings, batch, positions)?);
+        }
+        peaks.push(peak_bytes());
+    }
     let total = parameters.vision + parameters.abstractor + parameters.language;
     Ok(Report {
         model: options.name.clone(),
@@ -76,7 +82,11 @@ pub fn measure(owl: &Owl, options: &Options, tell: &mut dyn FnMut(&str)) -> Resu
         prefill,
         decode,
         first_token,
-        memory: Memory { weights_f32_bytes: total * size_of::<f32>(), peak_bytes: peak_bytes() },
+        memory: Memory {
+            weights_f32_bytes: total * size_of::<f32>(),
+            peak_bytes: peaks[0],
+            peak_bytes_of_eight: peaks[1],
+        },
     })
 }
 
@@ -214,7 +224,13 @@ fn parameters(config: &Config) -> Parameters {
     Parameters { vision, abstractor, language }
 }
 
-/// The largest resident size of this process so far (`VmHWM`), where the system has it.
+/// Lets the largest resident size begin anew, where the system can: what the ceilings took is not the model's.
+fn forget_peak() {
+    // Without it the peak is too large, never too small.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+}
+
+/// The largest resident size of this process since [`forget_peak`] (`VmHWM`), where the system has it.
 fn peak_bytes() -> Option<usize> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

@@ -75,6 +75,9 @@ pub struct FirstToken {
 pub struct Memory {
     /// What the weights would take in f32.
     pub weights_f32_bytes: usize,
-    /// The process's largest resident size, where the system tells.
+    /// The process's largest resident size while it serves one conversation of up to 1,024 positions, where the system
+    /// tells.
     pub peak_bytes: Option<usize>,
+    /// The same with the caches of eight such conversations.
+    pub peak_bytes_of_eight: Option<usize>,
 }

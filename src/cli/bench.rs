@@ -128,11 +128,16 @@ fn table(report: &Report) -> String {
         format!("{:.3} s", first.second_question),
         format!("{:.2} of the first", first.second_question / first.first_question),
     ]);
-    if let Some(peak) = report.memory.peak_bytes {
+    let memory = report.memory;
+    for (what, peak) in [
+        ("peak memory, one conversation", memory.peak_bytes),
+        ("peak memory, eight conversations", memory.peak_bytes_of_eight),
+    ] {
+        let Some(peak) = peak else { continue };
         table.add_row([
-            "peak memory".to_owned(),
+            what.to_owned(),
             format!("{:.2} GB", peak as f64 / 1e9),
-            format!("{:.2} of the weights in f32", peak as f64 / report.memory.weights_f32_bytes as f64),
+            format!("{:.2} of the weights in f32", peak as f64 / memory.weights_f32_bytes as f64),
         ]);
     }
     for column in [1, 2] {
