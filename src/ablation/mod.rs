@@ -5,11 +5,14 @@
 //! shelf.rs     stages by digest: what variants share is trained once
 //! answers.rs   models x evalsets -> run folders
 //! results.rs   run folders and stages -> three tables
+//! compare.rs   rates, differences, tests
+//! report.rs    tables and recipes -> Ablation -> report.json; sections.rs -> index.html, report.md, tables, figures
 //! ```
 //!
 //! Everything is carried on where it was interrupted, and several processes may work on one folder.
 
 pub mod answers;
+pub mod compare;
 pub mod plan;
 pub mod results;
 pub mod shelf;

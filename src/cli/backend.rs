@@ -1,7 +1,10 @@
 //! Which backend the options of a command ask for.
 
+use std::path::Path;
+
 use super::Console;
-use super::run_options::RunArguments;
+use super::endpoint::EndpointArgs;
+use super::run_options::ModelOptions;
 use crate::backend::Backend;
 use crate::backend::http::HttpBackend;
 use crate::backend::local::{DeviceChoice, DtypeChoice, LocalBackend, LocalOptions};
@@ -12,32 +15,36 @@ use crate::owl::processor::template::Template;
 /// The model where the user names none.
 const DEFAULT_MODEL: &str = "owl-mini";
 
+/// Published answers as a backend.
+///
+/// # Errors
+/// For a file that holds none.
+pub fn published(path: &Path, console: &Console) -> Result<Box<dyn Backend>> {
+    let published = PublishedAnswers::open(path)?;
+    console.note(&format!("{} answers of {}", published.answers().len(), published.model_id()));
+    Ok(Box::new(published))
+}
+
 /// Opens the backend that is asked for. Must be called inside a runtime.
 ///
 /// # Errors
-/// For a model, file or address that cannot be used. Nothing is sent to an endpoint yet.
-pub fn open(arguments: &RunArguments, console: &Console) -> Result<Box<dyn Backend>> {
-    if let Some(path) = &arguments.model.answers {
-        let published = PublishedAnswers::open(path)?;
-        console.note(&format!("{} answers of {}", published.answers().len(), published.model_id()));
-        return Ok(Box::new(published));
-    }
-    if let Some(config) = arguments.endpoint.config(arguments.model.model.as_deref())? {
+/// For a model or address that cannot be used. Nothing is sent to an endpoint yet.
+pub fn open(model: &ModelOptions, endpoint: &EndpointArgs) -> Result<Box<dyn Backend>> {
+    if let Some(config) = endpoint.config(model.model.as_deref())? {
         return Ok(Box::new(HttpBackend::new(&config)?));
     }
-    Ok(Box::new(LocalBackend::open(&local_options(arguments))?))
+    Ok(Box::new(LocalBackend::open(&local_options(model))?))
 }
 
 /// The template that the built-in model will be asked in; nothing is fetched for it.
 ///
 /// # Errors
 /// For a model or template that is not there.
-pub fn template(arguments: &RunArguments) -> Result<Template> {
-    local_options(arguments).template()
+pub fn template(options: &ModelOptions) -> Result<Template> {
+    local_options(options).template()
 }
 
-fn local_options(arguments: &RunArguments) -> LocalOptions {
-    let options = &arguments.model;
+fn local_options(options: &ModelOptions) -> LocalOptions {
     LocalOptions {
         model: options.model.clone().unwrap_or_else(|| DEFAULT_MODEL.to_owned()),
         lora: options.lora.clone(),

@@ -64,8 +64,8 @@ pub fn dry_run(
     let answer_tokens = arguments.decoding.max_new_tokens;
     let mut prompts = Vec::new();
     let mut tokens = 0;
-    let template = match (&arguments.endpoint.endpoint, &arguments.model.answers) {
-        (None, None) => Some(backend::template(arguments)?),
+    let template = match (&arguments.endpoint.endpoint, &arguments.answers) {
+        (None, None) => Some(backend::template(&arguments.model)?),
         _ => None,
     };
     for one in selected {

@@ -3,6 +3,7 @@
 mod ablate;
 mod backend;
 mod bench;
+mod chat;
 mod console;
 mod dry_run;
 mod endpoint;
@@ -49,6 +50,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::RunArguments>),
+    Chat(Box<chat::ChatArguments>),
     Grade(Box<grade::GradeArguments>),
     Judge(Box<judge::JudgeArguments>),
     Report(report::ReportArguments),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
 fn execute(command: Command, console: Console) -> Result<u8> {
     match command {
         Command::Run(arguments) => run::run(*arguments, console),
+        Command::Chat(arguments) => chat::run(&arguments, &console),
         Command::Grade(arguments) => grade::run(*arguments, &console),
         Command::Judge(arguments) => judge::run(*arguments, console),
         Command::Report(arguments) => report::run(arguments, &console),

@@ -51,7 +51,10 @@ pub fn run(arguments: RunArguments, console: Console) -> Result<u8> {
         .map_err(|source| Error::failed("cannot start the runtime").source(source))?;
     // Backends may need the runtime while they are opened.
     let entered = runtime.enter();
-    let backend = backend::open(&arguments, &console)?;
+    let backend = match &arguments.answers {
+        Some(path) => backend::published(path, &console)?,
+        None => backend::open(&arguments.model, &arguments.endpoint)?,
+    };
     let decoding = arguments.decoding.decoding();
     let info = backend.info();
     let out = arguments.out.clone().unwrap_or_else(|| default_folder(&info.id, &evalset.name));
@@ -152,10 +155,11 @@ fn tell(arguments: &RunArguments, groups: &[Group], folder: &RunFolder, outcome:
     console.print(&lines.join("\n"));
 }
 
-/// The command that a user most likely wants to type next. Only commands that exist.
-fn next_command(arguments: &RunArguments, _folder: &Path, outcome: &Outcome, counts: Counts) -> String {
+/// The command that a user most likely wants to type next.
+fn next_command(arguments: &RunArguments, folder: &Path, outcome: &Outcome, counts: Counts) -> String {
     if outcome.ended == Ended::Complete && counts.answered == counts.questions {
-        return format!("owleval evalset show {}", quoted(&arguments.questions.evalset));
+        let (run, evalset) = (quoted(&folder.to_string_lossy()), quoted(&arguments.questions.evalset));
+        return format!("owleval grade {run} --evalset {evalset} --rater NAME");
     }
     // The query of an address may hold a secret.
     if arguments.endpoint.endpoint.as_ref().is_some_and(|address| address.contains('?')) {

@@ -32,6 +32,9 @@ pub struct RunArguments {
     pub questions: QuestionOptions,
     #[command(flatten)]
     pub model: ModelOptions,
+    /// Answers of a published file, or of a run folder, instead of a model's: they become a run of their own
+    #[arg(long, value_name = "FILE", help_heading = "Model", conflicts_with_all = ["model", "endpoint", "lora", "template", "device", "dtype", "batch"])]
+    pub answers: Option<PathBuf>,
     #[command(flatten)]
     pub endpoint: EndpointArgs,
     #[command(flatten)]
@@ -97,9 +100,6 @@ pub struct ModelOptions {
     /// `owleval model quantize` wrote. With --endpoint: the model's name on the server.
     #[arg(long, value_name = "NAME-OR-DIR")]
     pub model: Option<String>,
-    /// Answers of a published file, or of a run folder, instead of a model's: they become a run of their own
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "endpoint", "lora", "template", "device", "dtype", "batch"])]
-    pub answers: Option<PathBuf>,
     /// A PEFT adapter folder (adapter_config.json and its weights) that is applied to the model
     #[arg(long, value_name = "DIR", conflicts_with = "endpoint")]
     pub lora: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! The one integration-test binary: candle is linked once.
 
 mod architecture;
+mod chat;
 mod endpoint;
 mod evalset_pull;
 mod grade;
