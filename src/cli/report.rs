@@ -1,4 +1,4 @@
-//! `owleval report`: tables, figures and statistics of grades, into a report folder.
+//! `owleval report`: tables, figures and statistics of grades and runs, into a report folder.
 
 use std::path::{Path, PathBuf};
 
@@ -6,36 +6,37 @@ use clap::Args;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 use super::Console;
-use super::run::{folder_name, quoted};
+use super::run::folder_name;
 use crate::error::{Error, Result};
-use crate::report::{self, Options, Report, Request};
+use crate::report::{self, Options, Report, Request, Scores};
 use crate::sanitize;
 
-/// Tables, figures and statistics of grades
+/// Tables, figures and statistics of grades and runs
 ///
 /// Grades are tables that `owleval grade --export` prints (or any like them), and sheets, which are unsealed for it; a sheet
-/// logs that. The folder holds index.html (one file, no script, no network), report.md, report.json, tables and figures.
-/// The same inputs, options and seed give the same bytes; `owleval verify DIR` checks that.
+/// logs that. Answers of runs are scored where the evalset has references. The folder holds index.html (one file, no script,
+/// no network), report.md, report.json, tables and figures. The same inputs, options and seed give the same bytes;
+/// `owleval verify DIR` checks that.
 ///
-/// Exit code: 0 done; 1 done, but some answers have no grade; 2 unusable input, nothing written.
+/// Exit code: 0 done; 1 done, but some answers are missing or have no grade; 2 unusable input, nothing written.
 #[derive(Debug, Args)]
 pub struct ReportArguments {
-    /// Sheets that `owleval grade` made
-    #[arg(value_name = "SHEET")]
-    sheets: Vec<PathBuf>,
+    /// Sheets that `owleval grade` made, run folders, files of answers (.jsonl) and tables of grades (.csv), in any mix
+    #[arg(value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
     /// A table of grades, as `owleval grade --export` prints it; several may be given
     #[arg(long, value_name = "FILE.csv", num_args = 1..)]
     grades: Vec<PathBuf>,
-    /// The evalset that was answered: what belongs to which subset, ability and picture, and what is missing [default: as
-    /// the tables say]
+    /// The evalset that was answered: what belongs to which subset, ability and picture, what is right, and what is missing
+    /// [default: that of the runs, else as the tables say]
     #[arg(long, value_name = "NAME-OR-DIR")]
     evalset: Option<PathBuf>,
     /// The report's folder [default: reports/<name of the first input>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// What the report is called
-    #[arg(long, value_name = "TEXT", default_value = "Grades")]
-    title: String,
+    /// What the report is called [default: Grades, or Runs where there are none]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
     /// A paragraph that the report begins with; may be given several times
     #[arg(long, value_name = "TEXT")]
     note: Vec<String>,
@@ -52,23 +53,25 @@ pub struct ReportArguments {
 
 /// Runs the command and gives its exit code.
 pub fn run(arguments: ReportArguments, console: &Console) -> Result<u8> {
-    if let Some(run) = arguments.sheets.iter().find(|folder| folder.join("run.json").exists()) {
-        return Err(Error::input("is a run; its answers have no grades yet")
-            .at(run)
-            .remedy(format!("owleval grade {} --rater NAME, then report the sheet", quoted(&run.to_string_lossy()))));
-    }
-    let Some(first) = arguments.sheets.first().or(arguments.grades.first()) else {
-        return Err(Error::input("there is nothing to report")
-            .remedy("owleval report --grades FILE.csv, or owleval report SHEET; `owleval grade` makes sheets"));
+    let Some(first) = arguments.inputs.first().or(arguments.grades.first()) else {
+        return Err(Error::input("there is nothing to report").remedy(
+            "owleval report --grades FILE.csv, or owleval report SHEET-OR-RUN…; `owleval grade` makes sheets, `owleval run` runs",
+        ));
     };
     let out = arguments.out.unwrap_or_else(|| default_folder(first));
+    let Inputs { mut grades, sheets, runs, answers } = Inputs::of(arguments.inputs);
+    grades.splice(0..0, arguments.grades);
+    let has_grades = !(grades.is_empty() && sheets.is_empty());
+    let title = arguments.title.unwrap_or_else(|| if has_grades { "Grades" } else { "Runs" }.to_owned());
     let request = Request {
-        grades: arguments.grades,
-        sheets: arguments.sheets,
+        grades,
+        sheets,
+        runs,
+        answers,
         evalset: arguments.evalset,
         out,
         options: Options {
-            title: arguments.title,
+            title,
             notes: arguments.note,
             counts_only: arguments.counts_only,
             resamples: arguments.resamples as usize,
@@ -79,12 +82,46 @@ pub fn run(arguments: ReportArguments, console: &Console) -> Result<u8> {
     if console.is_json() {
         console.print_json(&report);
     } else {
-        console.print(&table(&report));
+        if !report.grades.is_empty() {
+            console.print(&table(&report));
+        }
+        if let Some(scores) = &report.scores {
+            console.print(&score_table(scores));
+        }
         for line in closing(&report, &request.out) {
             console.print(&line);
         }
     }
     Ok(u8::from(!report.missing.is_empty()))
+}
+
+/// The inputs by what they are.
+#[derive(Default)]
+struct Inputs {
+    grades: Vec<PathBuf>,
+    sheets: Vec<PathBuf>,
+    runs: Vec<PathBuf>,
+    answers: Vec<PathBuf>,
+}
+
+impl Inputs {
+    /// What is none of the others is taken for a sheet, which says what is wrong with it.
+    fn of(paths: Vec<PathBuf>) -> Self {
+        let mut inputs = Self::default();
+        for path in paths {
+            let is_file_of = |ending: &str| path.extension().is_some_and(|found| found == ending) && !path.is_dir();
+            if path.join("run.json").exists() {
+                inputs.runs.push(path);
+            } else if is_file_of("jsonl") {
+                inputs.answers.push(path);
+            } else if is_file_of("csv") {
+                inputs.grades.push(path);
+            } else {
+                inputs.sheets.push(path);
+            }
+        }
+        inputs
+    }
 }
 
 fn default_folder(input: &Path) -> PathBuf {
@@ -110,6 +147,27 @@ fn table(report: &Report) -> String {
     table.trim_fmt()
 }
 
+/// Right answers to all questions, each category and each ability.
+fn score_table(scores: &Scores) -> String {
+    let mut table = Table::new();
+    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(["questions", "model", "n", "right", "right, %"]);
+    for row in scores.rates.iter().filter(|row| row.n > 0) {
+        let shown = |share: Option<f64>| share.map_or("undefined".to_owned(), |share| format!("{:.1}", 100.0 * share));
+        let rate = format!("{} [{}, {}]", shown(row.rate.point), shown(row.rate.low), shown(row.rate.high));
+        let name =
+            scores.subsets.iter().find(|subset| subset.subset == row.subset).map_or(&row.subset, |row| &row.name);
+        let cells =
+            [sanitize::terminal(name), sanitize::terminal(&row.model_id), row.n.to_string(), row.right.to_string()];
+        table.add_row(cells.into_iter().chain([rate]));
+    }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table.trim_fmt()
+}
+
 /// What else the user wants to know at once.
 fn closing(report: &Report, out: &Path) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -122,7 +180,12 @@ fn closing(report: &Report, out: &Path) -> Vec<String> {
         lines.push(format!("not told apart by A or B at 5 %: {}", groups.join(" | ")));
     }
     if !report.missing.is_empty() {
-        lines.push(format!("{} answers have no grade, or count as D because they are missing", report.missing.len()));
+        let what = if report.grades.is_empty() {
+            "answers are missing"
+        } else {
+            "answers have no grade, or count as D because they are missing"
+        };
+        lines.push(format!("{} {what}", report.missing.len()));
     }
     lines.push(format!("report: {}", out.join("index.html").display()));
     lines

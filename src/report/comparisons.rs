@@ -59,7 +59,7 @@ pub struct Comparison {
     pub model_a: String,
     pub model_b: String,
     pub subset: String,
-    /// `rate_ab` (primary), `rate_a`, `net_wins`.
+    /// Of grades `rate_ab` (primary), `rate_a`, `net_wins`; of answers beside references `exact_match`.
     pub statistic: String,
     /// Questions on which both have a grade.
     pub n: usize,
@@ -71,8 +71,8 @@ pub struct Comparison {
     pub p_value: Option<f64>,
     /// Holm's.
     pub p_adjusted: Option<f64>,
-    /// Exact McNemar's test of A and B, which takes questions for independent; null but for `rate_ab` of questions that
-    /// one rater graded.
+    /// Exact McNemar's test, which takes questions for independent; null but for `rate_ab` of questions that one rater
+    /// graded, and for `exact_match`.
     pub p_mcnemar: Option<f64>,
     pub method: String,
 }
@@ -95,7 +95,8 @@ pub(super) fn all(observed: &Observed, context: &Context) -> Result<Vec<Comparis
     Ok(rows)
 }
 
-fn adjust(family: &mut [Comparison]) {
+/// Fills in `p_adjusted` of tests that are one family.
+pub(super) fn adjust(family: &mut [Comparison]) {
     let p_values: Vec<f64> = family.iter().filter_map(|comparison| comparison.p_value).collect();
     let mut adjusted = holm(&p_values).into_iter();
     for comparison in family.iter_mut().filter(|comparison| comparison.p_value.is_some()) {
@@ -124,8 +125,23 @@ fn one(
             _ => None,
         };
     }
+    let pair = Pair { models: [&observed.models[a], &observed.models[b]], subset, statistic: statistic.name() };
+    Ok(tested(pair, &differences, alone, context))
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pair<'a> {
+    pub models: [&'a str; 2],
+    pub subset: &'a str,
+    pub statistic: &'a str,
+}
+
+/// The test of differences between two models. `alone`: questions on which one alone succeeds, the first's and the second's,
+/// where success is a matter of yes and no.
+pub(super) fn tested(pair: Pair<'_>, differences: &Mean, alone: Option<[u64; 2]>, context: &Context) -> Comparison {
     let interval = differences.bootstrap(&context.draws).ok();
-    let tested = sign_flip(&differences, context.resamples, context.seed);
+    let tested = sign_flip(differences, context.resamples, context.seed);
     let difference = differences.value().ok();
     let (p_value, how) = match tested {
         Ok(tested) => match tested.flips {
@@ -139,11 +155,11 @@ fn one(
         Some(interval) => format!("{how}; interval: {}", interval.method),
         None => how,
     };
-    Ok(Comparison {
-        model_a: observed.models[a].clone(),
-        model_b: observed.models[b].clone(),
-        subset: subset.to_owned(),
-        statistic: statistic.name().to_owned(),
+    Comparison {
+        model_a: pair.models[0].to_owned(),
+        model_b: pair.models[1].to_owned(),
+        subset: pair.subset.to_owned(),
+        statistic: pair.statistic.to_owned(),
         n: differences.n(),
         difference,
         low: interval.map(|interval| interval.low),
@@ -152,5 +168,5 @@ fn one(
         p_adjusted: None,
         p_mcnemar: alone.filter(|_| differences.n() > 0).and_then(|[first, second]| mcnemar(first, second).ok()),
         method,
-    })
+    }
 }

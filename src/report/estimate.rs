@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use super::Options;
-use super::observed::Observed;
 use crate::stats::{Draws, Estimate, Undefined};
 
 /// What all statistics of a report share.
@@ -16,9 +14,9 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub fn new(observed: &Observed, options: &Options, seed: u64) -> Self {
-        let draws = Draws::new(observed.clusters, options.resamples, seed);
-        Self { draws, seed, resamples: options.resamples, counts_only: options.counts_only }
+    /// Of so many pictures, all of whose observations are real.
+    pub fn new(clusters: usize, resamples: usize, seed: u64) -> Self {
+        Self { draws: Draws::new(clusters, resamples, seed), seed, resamples, counts_only: false }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Input, InputKind, Options, Report, Request, SCHEMA, build, figures, html, latex, markdown, tables};
+use super::{Input, InputKind, Options, Report, Request, SCHEMA, build, document};
 use crate::error::{Error, IoContext as _, Result};
 use crate::evalset::{OWLEVAL, built_in_names};
 use crate::grading::Finding;
@@ -19,24 +19,11 @@ const MADE: [(&str, &[&str]); 2] = [("tables", &["csv", "tex"]), ("figures", &["
 
 /// Every file of a report, by its path from the folder, with slashes.
 pub fn files(report: &Report) -> Result<BTreeMap<String, Vec<u8>>> {
-    let (tables, figures) = (tables::all(report), figures::all(report));
     let mut json = serde_json::to_vec_pretty(report)
         .map_err(|source| Error::failed("the report cannot be put into JSON").source(source))?;
     json.push(b'\n');
-    let mut files = BTreeMap::from([
-        (REPORT.to_owned(), json),
-        ("report.md".to_owned(), markdown::report(report, &tables, &figures).into_bytes()),
-        ("index.html".to_owned(), html::page(report, &tables, &figures)?.into_bytes()),
-    ]);
-    for table in &tables {
-        files.insert(format!("tables/{}.csv", table.name), table.csv().into_bytes());
-        if !table.is_long {
-            files.insert(format!("tables/{}.tex", table.name), latex::table(table).into_bytes());
-        }
-    }
-    for figure in &figures {
-        files.insert(format!("figures/{}.svg", figure.name), figure.standalone().into_bytes());
-    }
+    let mut files = document(report).files()?;
+    files.insert(REPORT.to_owned(), json);
     Ok(files)
 }
 
@@ -46,14 +33,22 @@ pub fn files(report: &Report) -> Result<BTreeMap<String, Vec<u8>>> {
 /// Where an input cannot be used (nothing is written then), or the folder cannot be written.
 pub fn write(request: &Request) -> Result<Report> {
     let report = build(request)?;
-    let files = files(&report)?;
-    let out = &request.out;
+    write_files(&request.out, &files(&report)?)?;
+    Ok(report)
+}
+
+/// Writes the files of a report; [`REPORT`] has to be among them. Tables and figures of an earlier report in the same folder
+/// that are not among them are removed, and nothing else.
+///
+/// # Errors
+/// Where the folder cannot be written.
+pub fn write_files(out: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<()> {
     let was_report = out.join(REPORT).exists();
     for (folder, _) in MADE {
         let folder = out.join(folder);
         std::fs::create_dir_all(&folder).or_at("cannot make the folder", &folder)?;
     }
-    for (name, bytes) in &files {
+    for (name, bytes) in files {
         atomic::write(&out.join(name), bytes)?;
     }
     if was_report {
@@ -62,7 +57,7 @@ pub fn write(request: &Request) -> Result<Report> {
             std::fs::remove_file(&path).or_at("cannot remove", &path)?;
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// The files in the folders of [`MADE`], by their paths from the report's folder.
@@ -152,6 +147,8 @@ fn request(folder: &Path, made: &Made) -> Request {
     Request {
         grades: of(InputKind::Grades).map(path).collect(),
         sheets: of(InputKind::Sheet).map(path).collect(),
+        runs: of(InputKind::Run).map(path).collect(),
+        answers: of(InputKind::Answers).map(path).collect(),
         evalset: of(InputKind::Evalset).map(evalset).next(),
         out: folder.to_owned(),
         options: made.options.clone(),

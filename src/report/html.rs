@@ -7,8 +7,8 @@ use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Report;
-use super::figures::Figure;
+use super::document::{Document, Section};
+use super::figure::Figure;
 use super::svg::STYLE as FIGURE_STYLE;
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::sanitize;
 const PAGE: &str = include_str!("../../templates/report/index.html");
 const STYLE: &str = include_str!("../../templates/report/page.css");
 
-/// What the template is given.
+/// What the template is given; it escapes all of it but for what is drawn and the style.
 #[derive(Serialize)]
 struct Page<'a> {
     title: String,
@@ -25,17 +25,23 @@ struct Page<'a> {
     summary: String,
     style: String,
     style_digest: String,
-    figures: Vec<Drawn<'a>>,
-    tables: Vec<Shown<'a>>,
-    version: &'a str,
+    sections: Vec<Part<'a>>,
+    version: &'static str,
+}
+
+/// A section of the page.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Part<'a> {
+    Text { id: String, title: String, paragraphs: Vec<String> },
+    Figure { id: String, title: &'a str, caption: &'a str, svg: String },
+    Table { id: String, title: &'a str, caption: &'a str, table: Shown<'a> },
 }
 
 /// A table as the page shows it; the template escapes all of it.
 #[derive(Serialize)]
 struct Shown<'a> {
-    name: &'a str,
     title: &'a str,
-    caption: &'a str,
     is_long: bool,
     columns: Vec<Heading<'a>>,
     rows: Vec<Row>,
@@ -54,39 +60,24 @@ struct Row {
     cells: Vec<String>,
 }
 
-#[derive(Serialize)]
-struct Drawn<'a> {
-    name: &'a str,
-    title: &'a str,
-    caption: &'a str,
-    svg: String,
-}
-
 /// The page. Its policy forbids everything but its own style, which it names by digest.
-pub(super) fn page<'a>(report: &'a Report, tables: &'a [Table], figures: &'a [Figure]) -> Result<String> {
+pub(super) fn page(document: &Document) -> Result<String> {
     let unable = |source: minijinja::Error| Error::failed("the page cannot be made").source(source);
-    let style = format!("{STYLE}{FIGURE_STYLE}");
+    let style = style(document);
     let style_digest = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(style.as_bytes()));
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(unable)?);
     environment.add_template("index.html", PAGE).map_err(unable)?;
     let template = environment.get_template("index.html").map_err(unable)?;
-    let drawn = |figure: &'a Figure| Drawn {
-        name: figure.name,
-        title: figure.title,
-        caption: figure.caption,
-        svg: figure.inline(),
-    };
     let page = Page {
-        title: sanitize::terminal(&report.title),
-        notes: report.options.notes.iter().map(|note| sanitize::terminal(note)).collect(),
-        summary: summary(report),
+        title: sanitize::terminal(&document.title),
+        notes: document.notes.iter().map(|note| sanitize::terminal(note)).collect(),
+        summary: sanitize::terminal(&document.summary),
         style,
         style_digest,
-        figures: figures.iter().map(drawn).collect(),
-        tables: tables.iter().map(shown).collect(),
-        version: &report.software.version,
+        sections: document.sections.iter().map(part).collect(),
+        version: env!("CARGO_PKG_VERSION"),
     };
     let mut html = template.render(Serde(page)).map_err(unable)?;
     if !html.ends_with('\n') {
@@ -95,21 +86,35 @@ pub(super) fn page<'a>(report: &'a Report, tables: &'a [Table], figures: &'a [Fi
     Ok(html)
 }
 
-/// What the report is about, in one line.
-fn summary(report: &Report) -> String {
-    let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
-    let questions = report.subsets.first().map_or(0, |row| row.questions);
-    let grades = report.grades.iter().map(|answer| answer.grades.len()).sum();
-    format!(
-        "{}, {}, {}, {}",
-        count(report.models.len(), "model", "models"),
-        count(questions, "question", "questions"),
-        count(report.raters.len(), "rater", "raters"),
-        count(grades, "grade", "grades"),
-    )
+/// The page's own, that of all figures, and what single figures need beside it.
+fn style(document: &Document) -> String {
+    let mut style = format!("{STYLE}{FIGURE_STYLE}");
+    let mut more: Vec<&str> = document.figures().map(|figure| figure.style).filter(|style| !style.is_empty()).collect();
+    more.sort_unstable();
+    more.dedup();
+    more.into_iter().for_each(|one| style.push_str(one));
+    style
 }
 
-fn shown<'a>(table: &'a Table) -> Shown<'a> {
+fn part(section: &Section) -> Part<'_> {
+    match section {
+        Section::Text(text) => Part::Text {
+            id: format!("text-{}", text.name),
+            title: sanitize::terminal(&text.title),
+            paragraphs: text.paragraphs.iter().map(|paragraph| sanitize::terminal(paragraph)).collect(),
+        },
+        Section::Figure(figure) => {
+            let Figure { name, title, caption, .. } = figure;
+            Part::Figure { id: format!("figure-{name}"), title, caption, svg: figure.inline() }
+        }
+        Section::Table(table) => {
+            let Table { name, title, caption, .. } = table;
+            Part::Table { id: format!("table-{name}"), title, caption, table: shown(table) }
+        }
+    }
+}
+
+fn shown(table: &Table) -> Shown<'_> {
     let is_grouped = table.columns.first().is_some_and(|column| column.key == "subset");
     let mut before: Option<String> = None;
     let rows = table.rows.iter().map(|row| {
@@ -119,14 +124,7 @@ fn shown<'a>(table: &'a Table) -> Shown<'a> {
         Row { begins, cells }
     });
     let rows = rows.collect();
-    let heading =
-        |column: &'a super::table::Column| Heading { title: column.title, is_number: column.kind.is_number() };
-    Shown {
-        name: table.name,
-        title: &table.title,
-        caption: &table.caption,
-        is_long: table.is_long,
-        columns: table.columns.iter().map(heading).collect(),
-        rows,
-    }
+    let columns = table.columns.iter();
+    let columns = columns.map(|column| Heading { title: &column.title, is_number: column.kind.is_number() }).collect();
+    Shown { title: &table.title, is_long: table.is_long, columns, rows }
 }

@@ -6,7 +6,7 @@ use super::table::Table;
 pub(super) fn table(table: &Table) -> String {
     let format: String = table.columns.iter().map(|column| if column.kind.is_number() { 'r' } else { 'l' }).collect();
     let line = |cells: Vec<String>| format!("{} \\\\", cells.join(" & "));
-    let titles = table.columns.iter().map(|column| escaped(column.title)).collect();
+    let titles = table.columns.iter().map(|column| escaped(&column.title)).collect();
     let mut lines = vec![
         // The caption may hold names; the title does not.
         format!("% {}. Needs \\usepackage{{booktabs}}.", table.title),

@@ -1,31 +1,43 @@
 //! `report.md`.
 
-use super::Report;
-use super::figures::Figure;
+use super::document::{Document, Section};
 use super::table::{Cell, Table};
 use crate::sanitize;
 
 /// The whole report but for its long tables.
-pub(super) fn report(report: &Report, tables: &[Table], figures: &[Figure]) -> String {
-    let mut blocks = vec![format!("# {}", escaped(&sanitize::terminal(&report.title)))];
-    blocks.extend(report.options.notes.iter().map(|note| escaped(&sanitize::terminal(note))));
-    for figure in figures {
-        blocks.push(format!("![{}](figures/{}.svg)", escaped(figure.title), figure.name));
+pub(super) fn report(document: &Document) -> String {
+    let mut blocks = vec![format!("# {}", line(&document.title))];
+    blocks.extend(document.notes.iter().map(|note| line(note)));
+    for section in &document.sections {
+        match section {
+            Section::Text(text) => {
+                blocks.push(format!("## {}", line(&text.title)));
+                blocks.extend(text.paragraphs.iter().map(|paragraph| line(paragraph)));
+            }
+            Section::Figure(figure) => {
+                blocks.push(format!("![{}](figures/{}.svg)", escaped(&figure.title), figure.name));
+            }
+            Section::Table(table) if !table.is_long => {
+                blocks.push(format!("## {}", escaped(&table.title)));
+                blocks.push(escaped(&table.caption));
+                blocks.push(rows(table));
+            }
+            Section::Table(_) => {}
+        }
     }
-    for table in tables.iter().filter(|table| !table.is_long) {
-        blocks.push(format!("## {}", escaped(&table.title)));
-        blocks.push(escaped(&table.caption));
-        blocks.push(rows(table));
-    }
-    for table in tables.iter().filter(|table| table.is_long) {
+    for table in document.tables().filter(|table| table.is_long) {
         blocks.push(format!("{}: [tables/{name}.csv](tables/{name}.csv)", escaped(&table.title), name = table.name));
     }
     blocks.join("\n\n") + "\n"
 }
 
+fn line(text: &str) -> String {
+    escaped(&sanitize::terminal(text))
+}
+
 fn rows(table: &Table) -> String {
     let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
-    let titles = table.columns.iter().map(|column| escaped(column.title)).collect();
+    let titles = table.columns.iter().map(|column| escaped(&column.title)).collect();
     let rule = table.columns.iter().map(|column| if column.kind.is_number() { "---:" } else { "---" }.to_owned());
     let mut lines = vec![line(titles), line(rule.collect())];
     for row in &table.rows {

@@ -1,8 +1,10 @@
-//! From grades to a report: one model of it, [`Report`], and exporters that only print it.
+//! From grades and answers to a report: one model of it, [`Report`], and exporters that only print it.
 //!
 //! ```text
-//! grades.csv, sheets ─> Observed ─> distributions, agreement, comparisons, ranking, missing ─> Report
-//! Report ─> report.json, report.md, tables/*.csv, tables/*.tex, figures/*.svg, index.html
+//! grades.csv, sheets ─> Observed ─> distributions, agreement, comparisons, ranking, missing ─┬─> Report ─> report.json
+//! runs, answers, evalset ─> Answered ─> scores, runs ────────────────────────────────────────┘      │
+//!                                                                                                   v
+//! whatever else has tables and figures ─> Document (text, figures, tables) ─> index.html, report.md, tables/*, figures/*
 //! ```
 //!
 //! A report is a function of its inputs, options and seed: [`files`] gives the same bytes whenever and wherever it is
@@ -11,9 +13,13 @@
 //! Text of models, raters and files is escaped by each exporter for its own format; only `report.json` holds it as it is.
 
 mod agreement;
+mod answered;
 mod comparisons;
+mod curves;
 mod distributions;
+mod document;
 mod estimate;
+mod figure;
 mod figures;
 mod folder;
 mod html;
@@ -21,7 +27,11 @@ mod latex;
 mod markdown;
 mod observed;
 mod ranking;
+mod runs;
+mod scores;
+mod scores_shown;
 mod sources;
+mod subsets;
 mod svg;
 mod table;
 mod tables;
@@ -32,14 +42,27 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use folder::{REPORT, files, verify, write};
+pub use agreement::Agreement;
+pub use comparisons::Comparison;
+pub use curves::loss_curves;
+pub use distributions::{Counts, Distribution};
+pub use document::{Document, Section, Text};
+pub use estimate::Interval;
+pub use figure::{Dot, Figure, Named, dots};
+pub use folder::{REPORT, files, verify, write, write_files};
+pub use observed::Missing;
+pub use ranking::{Ranked, Ranking};
+pub use runs::RunRow;
+pub use scores::{ScoreRate, Scored, ScoredModel, Scores, scores};
+pub use subsets::SubsetRow;
+pub use table::{Cell, Column, Kind, Table, column};
 
 use crate::error::Result;
-use agreement::Agreement;
-use comparisons::Comparison;
-use distributions::Distribution;
-use observed::{Missing, Observed};
-use ranking::Ranking;
+use crate::evalset::EvalSet;
+use answered::Answered;
+use estimate::Context;
+use observed::Observed;
+use sources::Sources;
 
 /// The value of [`Report::schema`].
 pub const SCHEMA: &str = "owleval-report/1";
@@ -51,7 +74,12 @@ pub struct Request {
     pub grades: Vec<PathBuf>,
     /// Sheets, whose grades, repeats and verdicts are exported for the report: they are unsealed, which is logged.
     pub sheets: Vec<PathBuf>,
-    /// A built-in name or a folder; without one, what the tables say of subsets, abilities and pictures counts.
+    /// Folders of `owleval run`.
+    pub runs: Vec<PathBuf>,
+    /// Answers in OwlEval's format, of which no run is known.
+    pub answers: Vec<PathBuf>,
+    /// A built-in name or a folder; without one, that of the runs, else what the tables say of subsets, abilities and
+    /// pictures.
     pub evalset: Option<PathBuf>,
     /// The folder of the report; paths of inputs are written as seen from it.
     pub out: PathBuf,
@@ -86,6 +114,11 @@ pub struct Report {
     pub comparisons: Vec<Comparison>,
     /// Null where the grades are counts only, or fewer than two models were graded.
     pub ranking: Option<Ranking>,
+    /// Null where no answers were given, or none to a question that has a reference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scores>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunRow>,
     pub missing: Vec<Missing>,
     /// What every number of the report comes from: an answer's grades, a row a model and question.
     pub grades: Vec<GradedAnswer>,
@@ -93,16 +126,6 @@ pub struct Report {
     pub options: Options,
     pub seed: u64,
     pub software: Software,
-}
-
-/// A part of the questions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SubsetRow {
-    /// `all`, `single_turn`, `multi_turn`, `ability:a`…
-    pub subset: String,
-    /// For people.
-    pub name: String,
-    pub questions: usize,
 }
 
 /// The grades of one answer.
@@ -145,6 +168,12 @@ pub enum InputKind {
     Repeats,
     Verdicts,
     Evalset,
+    /// A run folder; the digest is that of its `run.json`.
+    Run,
+    RunAnswers,
+    RunFailures,
+    /// Answers in OwlEval's format.
+    Answers,
 }
 
 /// What made the report. The commit is left out: a report is the same whoever built the program.
@@ -159,27 +188,70 @@ pub struct Software {
 /// # Errors
 /// Where an input cannot be read or contradicts another one.
 pub fn build(request: &Request) -> Result<Report> {
-    let (tables, evalset, inputs) = sources::read(request)?;
+    let Sources { tables, answered, evalset, inputs } = sources::read(request)?;
     let observed = Observed::new(&tables, evalset.as_ref(), &inputs)?;
     let options = &request.options;
-    let context = estimate::Context::new(&observed, options, request.seed);
+    let context = Context::new(observed.clusters, options.resamples, request.seed);
+    let context = Context { counts_only: options.counts_only, ..context };
     let comparisons = if options.counts_only { Vec::new() } else { comparisons::all(&observed, &context)? };
     let ranking = if options.counts_only { None } else { ranking::of(&observed, &context, &comparisons)? };
+    let mut models = observed.models.clone();
+    models.extend(answered.iter().map(|one| one.model_id.clone()).filter(|id| !observed.models.contains(id)));
+    let mut missing = observed.missing();
+    missing.extend(answered.iter().flat_map(Answered::missing));
     Ok(Report {
         schema: SCHEMA.to_owned(),
         title: options.title.clone(),
-        models: observed.models.clone(),
+        models,
         raters: observed.raters.clone(),
         subsets: observed.subsets(),
         distributions: distributions::all(&observed, &context)?,
         agreement: agreement::all(&observed, &context)?,
         comparisons,
         ranking,
-        missing: observed.missing(),
+        scores: evalset.as_ref().map(|evalset| scored(&answered, evalset, request)).transpose()?.flatten(),
+        runs: runs::all(&answered),
+        missing,
         grades: observed.graded_answers(),
         inputs,
         options: options.clone(),
         seed: request.seed,
         software: Software { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
     })
+}
+
+/// Scores of the answers to questions that have a reference, where there are any.
+fn scored(answered: &[Answered], evalset: &EvalSet, request: &Request) -> Result<Option<Scores>> {
+    let models: Vec<ScoredModel> = answered.iter().map(|one| one.scored(evalset)).collect();
+    if models.iter().all(|model| model.answers.is_empty()) {
+        return Ok(None);
+    }
+    scores(&models, &evalset.abilities, request.seed, request.options.resamples).map(Some)
+}
+
+/// The report as a reader meets it.
+fn document(report: &Report) -> Document {
+    let (tables, figures) = (tables::all(report), figures::all(report));
+    Document {
+        title: report.title.clone(),
+        notes: report.options.notes.clone(),
+        summary: summary(report),
+        sections: figures.into_iter().map(Section::Figure).chain(tables.into_iter().map(Section::Table)).collect(),
+    }
+}
+
+/// What the report is about, in one line.
+fn summary(report: &Report) -> String {
+    let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
+    let subsets = if report.subsets.is_empty() { report.scores.as_ref().map(|scores| &scores.subsets) } else { None };
+    let questions = subsets.unwrap_or(&report.subsets).first().map_or(0, |row| row.questions);
+    let mut parts = vec![count(report.models.len(), "model", "models"), count(questions, "question", "questions")];
+    if !report.grades.is_empty() {
+        let grades = report.grades.iter().map(|answer| answer.grades.len()).sum();
+        parts.extend([count(report.raters.len(), "rater", "raters"), count(grades, "grade", "grades")]);
+    }
+    if !report.runs.is_empty() {
+        parts.push(count(report.runs.len(), "run", "runs"));
+    }
+    parts.join(", ")
 }

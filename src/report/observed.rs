@@ -6,17 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::sources::Table;
-use super::{Given, GradedAnswer, Input, InputKind, SubsetRow};
+use super::subsets::{self, SubsetRow};
+use super::{Given, GradedAnswer, Input, InputKind};
 use crate::error::{Error, Result};
-use crate::evalset::{EvalSet, Subset};
+use crate::evalset::EvalSet;
 use crate::grading::{ADJUDICATED, Grade, GradeRow, REPEATS};
 use crate::stats::{Clusters, Rating};
-
-/// The subset of all questions.
-pub(super) const ALL: &str = "all";
-
-/// The name of an ability's subset is this and its letter.
-const ABILITY: &str = "ability:";
 
 /// How a missing answer that counts as a grade is marked in its note.
 const MISSING: &str = "missing: ";
@@ -42,7 +37,7 @@ pub(super) struct Question {
     pub id: u64,
     pub picture: String,
     pub cluster: usize,
-    /// Names of subsets, [`ALL`] among them.
+    /// Names of subsets, that of all questions among them.
     pub subsets: Vec<String>,
 }
 
@@ -185,33 +180,7 @@ impl Observed {
 
     /// All, the two categories, then the abilities; only those that have a question.
     pub fn subsets(&self) -> Vec<SubsetRow> {
-        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for subset in self.questions.iter().flat_map(|question| &question.subsets) {
-            *counts.entry(subset).or_default() += 1;
-        }
-        let fixed = [ALL, Subset::SingleTurn.name(), Subset::MultiTurn.name()];
-        let others = counts.keys().copied().filter(|subset| !fixed.contains(subset));
-        let order: Vec<&str> = fixed.into_iter().chain(others).collect();
-        let row = |subset: &str| {
-            let questions = counts.get(subset).copied()?;
-            Some(SubsetRow { subset: subset.to_owned(), name: self.subset_name(subset), questions })
-        };
-        order.into_iter().filter_map(row).collect()
-    }
-
-    fn subset_name(&self, subset: &str) -> String {
-        match subset.strip_prefix(ABILITY) {
-            Some(ability) => match self.ability_names.get(ability) {
-                Some(name) => format!("{ability}: {name}"),
-                None => format!("ability {ability}"),
-            },
-            None => match Subset::from_name(subset) {
-                Some(Subset::SingleTurn) => "single turn".to_owned(),
-                Some(Subset::MultiTurn) => "multi-turn".to_owned(),
-                None if subset == ALL => "all questions".to_owned(),
-                None => subset.to_owned(),
-            },
-        }
+        subsets::rows(self.questions.iter().map(|question| question.subsets.as_slice()), &self.ability_names)
     }
 
     /// Answers without a grade, and absent answers that count as one.
@@ -315,9 +284,9 @@ impl Fact {
         // Without a picture nothing says what else the question belongs with.
         let cluster = clusters
             .number(&self.picture.as_ref().map_or_else(|| format!("question {id}"), |name| format!("picture {name}")));
-        let abilities = self.abilities.iter().flatten().map(|ability| format!("{ABILITY}{ability}"));
-        let subsets = std::iter::once(ALL.to_owned()).chain(self.subsets.iter().flatten().cloned()).chain(abilities);
-        Question { id, picture: self.picture.clone().unwrap_or_default(), cluster, subsets: subsets.collect() }
+        let said = |what: &Option<Vec<String>>| what.clone().unwrap_or_default();
+        let subsets = subsets::of_question(&said(&self.subsets), &said(&self.abilities));
+        Question { id, picture: self.picture.clone().unwrap_or_default(), cluster, subsets }
     }
 }
 
@@ -334,7 +303,7 @@ impl Facts {
         if let Some(evalset) = evalset {
             let order = evalset.turns().map(|(_, turn)| turn.question_id).collect();
             for (item, turn) in evalset.turns() {
-                let picture = if item.images.is_empty() { item.id.clone() } else { item.images.join(";") };
+                let picture = subsets::picture(item);
                 let subsets = turn.subsets.iter().map(|subset| subset.name().to_owned()).collect();
                 let abilities = Some(turn.abilities.clone());
                 facts.insert(turn.question_id, Fact { picture: Some(picture), subsets: Some(subsets), abilities });

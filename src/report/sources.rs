@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use super::answered::{self, Answered};
 use super::{Input, InputKind, Request};
 use crate::error::{Error, IoContext as _, Result};
 use crate::evalset::{EvalSet, Source, data_home};
@@ -19,11 +20,20 @@ pub(super) struct Table {
     pub rows: Vec<GradeRow>,
 }
 
+/// Everything that a report is made of.
+#[derive(Debug)]
+pub(super) struct Sources {
+    pub tables: Vec<Table>,
+    pub answered: Vec<Answered>,
+    pub evalset: Option<EvalSet>,
+    pub inputs: Vec<Input>,
+}
+
 /// Who unseals a sheet for a report, in the sheet's log.
 const WHO: &str = "owleval report";
 
-/// The tables, the evalset, and what is to be said of where they come from.
-pub(super) fn read(request: &Request) -> Result<(Vec<Table>, Option<EvalSet>, Vec<Input>)> {
+/// Reads them, and says where they come from.
+pub(super) fn read(request: &Request) -> Result<Sources> {
     let mut tables = Vec::new();
     let mut inputs = Vec::new();
     let mut add = |kind: InputKind, path: &Path, bytes: &[u8]| -> Result<()> {
@@ -46,24 +56,43 @@ pub(super) fn read(request: &Request) -> Result<(Vec<Table>, Option<EvalSet>, Ve
             }
         }
     }
-    if tables.iter().all(|table| table.rows.is_empty()) {
+    let answered = answered::read(&request.runs, &request.answers, &request.out, &mut inputs)?;
+    if tables.iter().all(|table| table.rows.is_empty()) && answered.is_empty() {
         return Err(Error::input("there are no grades to report")
             .remedy("give tables with --grades FILE.csv, or sheets that `owleval grade` made"));
     }
-    let evalset = match &request.evalset {
-        None => None,
-        Some(name) => {
-            let source = Source::find(name, data_home().as_deref())?;
-            let evalset = EvalSet::open_source(&source)?;
-            let path = match source {
-                Source::BuiltIn(name) | Source::Folder { name: Some(name), .. } => name.to_owned(),
-                Source::Folder { name: None, .. } => seen_from(&request.out, name),
-            };
-            inputs.push(Input { kind: InputKind::Evalset, path, sha256: evalset.sha256.clone() });
-            Some(evalset)
+    let evalset = evalset(request, &answered)?.map(|(evalset, path)| {
+        inputs.push(Input { kind: InputKind::Evalset, path, sha256: evalset.sha256.clone() });
+        evalset
+    });
+    for (one, evalset) in answered.iter().flat_map(|one| evalset.as_ref().map(|evalset| (one, evalset))) {
+        one.check(evalset)?;
+    }
+    Ok(Sources { tables, answered, evalset, inputs })
+}
+
+/// The evalset that is named, or that of the runs, and its name or its path from the report.
+fn evalset(request: &Request, answered: &[Answered]) -> Result<Option<(EvalSet, String)>> {
+    let of_run = answered.iter().find_map(|one| Some((&one.path, &one.run.as_ref()?.manifest.evalset.name)));
+    let (name, source) = match (&request.evalset, of_run) {
+        (Some(name), _) => (name.clone(), Source::find(name, data_home().as_deref())?),
+        (None, None) => return Ok(None),
+        (None, Some((run, name))) => {
+            let source = Source::find(name, data_home().as_deref()).map_err(|error| {
+                Error::input(format!("the run answered the evalset {name}, which is not at hand"))
+                    .at(run)
+                    .remedy("give its folder with --evalset")
+                    .source(error)
+            })?;
+            (PathBuf::from(name), source)
         }
     };
-    Ok((tables, evalset, inputs))
+    let evalset = EvalSet::open_source(&source)?;
+    let path = match source {
+        Source::BuiltIn(name) | Source::Folder { name: Some(name), .. } => name.to_owned(),
+        Source::Folder { name: None, .. } => seen_from(&request.out, &name),
+    };
+    Ok(Some((evalset, path)))
 }
 
 /// A sheet, or the parts of a split one.

@@ -58,6 +58,17 @@ impl Svg {
         );
     }
 
+    /// A line through points.
+    pub fn path(&mut self, points: &[[f64; 2]], class: &str, hint: &str) {
+        let points: Vec<String> = points.iter().map(|[x, y]| format!("{},{}", digits(*x), digits(*y))).collect();
+        let _ = writeln!(
+            self.body,
+            "<polyline class=\"{class}\" points=\"{}\"><title>{}</title></polyline>",
+            points.join(" "),
+            escaped(hint)
+        );
+    }
+
     pub fn text(&mut self, [x, y]: [f64; 2], anchor: Anchor, class: &str, text: &str) {
         let anchor = match anchor {
             Anchor::Start => "start",
@@ -78,9 +89,9 @@ impl Svg {
         self.element(name, title, description, height, "")
     }
 
-    /// A file of its own.
-    pub fn standalone(&self, name: &str, title: &str, description: &str, height: f64) -> String {
-        let style = format!("<style>\n{STYLE}</style>\n<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n");
+    /// A file of its own, with [`STYLE`] and what else its figure needs.
+    pub fn standalone(&self, name: &str, title: &str, description: &str, height: f64, more: &str) -> String {
+        let style = format!("<style>\n{STYLE}{more}</style>\n<rect class=\"paper\" width=\"100%\" height=\"100%\"/>\n");
         let element = self.element(name, title, description, height, &style);
         format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{element}\n")
     }

@@ -3,10 +3,10 @@
 use crate::sanitize;
 
 /// A table of a report.
-#[derive(Debug, Clone)]
-pub(super) struct Table {
-    /// The file's name without its ending.
-    pub name: &'static str,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// The file's name without its ending, unique among the tables of a report.
+    pub name: String,
     pub title: String,
     /// What a reader has to know to read it.
     pub caption: String,
@@ -16,18 +16,23 @@ pub(super) struct Table {
     pub is_long: bool,
 }
 
-#[derive(Debug, Clone)]
-pub(super) struct Column {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
     /// In CSV.
-    pub key: &'static str,
+    pub key: String,
     /// For people.
-    pub title: &'static str,
+    pub title: String,
     pub kind: Kind,
+}
+
+/// A column by its key in CSV and its title for people.
+pub fn column(key: &str, title: &str, kind: Kind) -> Column {
+    Column { key: key.to_owned(), title: title.to_owned(), kind }
 }
 
 /// What is in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
     Text,
     Count,
     /// A share between 0 and 1; people read it in per cent.
@@ -37,6 +42,8 @@ pub(super) enum Kind {
     /// A coefficient.
     Value,
     PValue,
+    /// Seconds, tokens, a rate of them; people read about three digits, and a dash where it is not known.
+    Amount,
 }
 
 impl Kind {
@@ -51,7 +58,7 @@ impl Kind {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
+pub enum Cell {
     Text(String),
     /// What programs call it, and what people do.
     Named {
@@ -82,6 +89,7 @@ impl Cell {
                 format!("{} [{}, {}]", number(*point, kind), number(*low, kind), number(*high, kind))
             }
             Self::Interval([Some(point), ..]) | Self::Number(Some(point)) => number(*point, kind),
+            Self::Number(None) if kind == Kind::Amount => "\u{2013}".to_owned(),
             Self::Interval(_) | Self::Number(None) => "undefined".to_owned(),
         }
     }
@@ -94,6 +102,9 @@ pub(super) fn number(value: f64, kind: Kind) -> String {
         Kind::Difference => format!("{:+.1}", 100.0 * value),
         Kind::PValue if value < 0.001 => return "< 0.001".to_owned(),
         Kind::PValue | Kind::Value => format!("{value:.3}"),
+        Kind::Amount if value.abs() >= 100.0 => format!("{value:.0}"),
+        Kind::Amount if value.abs() >= 10.0 => format!("{value:.1}"),
+        Kind::Amount => format!("{value:.2}"),
         Kind::Text | Kind::Count => value.to_string(),
     };
     // A rounded −0 is 0, and a minus is a minus.
@@ -107,7 +118,7 @@ impl Table {
         let mut lines = Vec::new();
         let mut header = Vec::new();
         for column in &self.columns {
-            header.push(column.key.to_owned());
+            header.push(column.key.clone());
             if column.kind.has_interval() {
                 header.extend([format!("{}_low", column.key), format!("{}_high", column.key)]);
             }

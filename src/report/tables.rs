@@ -1,38 +1,29 @@
 //! The tables of a report.
 
+use super::comparisons::Comparison;
 use super::distributions::Distribution;
 use super::estimate::Interval;
-use super::observed::ALL;
-use super::table::{Cell, Column, Kind, Table};
-use super::{GradedAnswer, Report};
+use super::scores::EXACT_MATCH;
+use super::subsets::{ALL, SubsetRow, name_of};
+use super::table::{Cell, Column, Kind, Table, column};
+use super::{GradedAnswer, InputKind, Report};
 use crate::sanitize;
-
-const fn column(key: &'static str, title: &'static str, kind: Kind) -> Column {
-    Column { key, title, kind }
-}
 
 /// All of them, in the order in which a reader meets them; a table without rows is left out.
 pub(super) fn all(report: &Report) -> Vec<Table> {
-    let tables = [
-        distributions(report),
-        ranking(report),
-        comparisons(report, false),
-        agreement(report),
-        missing(report),
-        comparisons(report, true),
-        grades(report),
-        inputs(report),
-    ];
+    let mut tables = vec![distributions(report), ranking(report), comparisons(report, false), agreement(report)];
+    let of_scores = report.scores.iter().flat_map(super::Scores::tables);
+    let (long, short): (Vec<Table>, Vec<Table>) = of_scores.partition(|table| table.is_long);
+    tables.extend(short);
+    tables.extend(super::runs::tables(&report.runs));
+    tables.extend([missing(report), comparisons(report, true)]);
+    tables.extend(long);
+    tables.extend([grades(report), inputs(report)]);
     tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }
 
-fn cell(interval: &Interval) -> Cell {
+pub(super) fn cell(interval: &Interval) -> Cell {
     Cell::Interval([interval.point, interval.low, interval.high])
-}
-
-/// The name of a subset for people.
-pub(super) fn subset_name<'a>(report: &'a Report, subset: &'a str) -> &'a str {
-    report.subsets.iter().find(|row| row.subset == subset).map_or(subset, |row| row.name.as_str())
 }
 
 fn distributions(report: &Report) -> Table {
@@ -53,7 +44,7 @@ fn distributions(report: &Report) -> Table {
     }
     let row = |row: &Distribution| {
         let mut cells = vec![
-            Cell::named(&row.subset, subset_name(report, &row.subset)),
+            Cell::named(&row.subset, name_of(&report.subsets, &row.subset)),
             Cell::text(&row.model_id),
             Cell::Count(row.n),
         ];
@@ -75,7 +66,7 @@ fn distributions(report: &Report) -> Table {
     let rows = report.distributions.iter().filter(|row| row.n > 0).map(row).collect();
     Table {
         is_long: false,
-        name: "distributions",
+        name: "distributions".to_owned(),
         title: "Grades by model, in numbers".to_owned(),
         caption,
         columns,
@@ -112,12 +103,17 @@ fn ranking(report: &Report) -> Table {
             ]);
         }
     }
-    Table { is_long: false, name: "ranking", title: "Ranking".to_owned(), caption, columns, rows }
+    Table { is_long: false, name: "ranking".to_owned(), title: "Ranking".to_owned(), caption, columns, rows }
 }
 
-/// Those on all questions, or those of every subset.
-fn comparisons(report: &Report, is_long: bool) -> Table {
-    let columns = vec![
+/// The columns and rows of comparisons; of a single statistic it needs no column.
+pub(super) fn comparisons_of<'a>(
+    rows: impl Iterator<Item = &'a Comparison>,
+    subsets: &[SubsetRow],
+) -> (Vec<Column>, Vec<Vec<Cell>>) {
+    let rows: Vec<&Comparison> = rows.collect();
+    let is_one = rows.iter().all(|row| row.statistic == EXACT_MATCH);
+    let mut columns = vec![
         column("subset", "Questions", Kind::Text),
         column("statistic", "Of", Kind::Text),
         column("model_a", "Model", Kind::Text),
@@ -128,30 +124,37 @@ fn comparisons(report: &Report, is_long: bool) -> Table {
         column("p_adjusted", "p, Holm", Kind::PValue),
         column("p_mcnemar", "p, McNemar", Kind::PValue),
     ];
-    let rows = report
-        .comparisons
-        .iter()
-        .filter(|row| is_long || row.subset == ALL)
-        .map(|row| {
-            let statistic = match row.statistic.as_str() {
-                "rate_ab" => "A or B",
-                "rate_a" => "A",
-                "net_wins" => "better less worse grades",
-                other => other,
-            };
-            vec![
-                Cell::named(&row.subset, subset_name(report, &row.subset)),
-                Cell::named(&row.statistic, statistic),
-                Cell::text(&row.model_a),
-                Cell::text(&row.model_b),
-                Cell::Count(row.n),
-                Cell::Interval([row.difference, row.low, row.high]),
-                Cell::Number(row.p_value),
-                Cell::Number(row.p_adjusted),
-                Cell::Number(row.p_mcnemar),
-            ]
-        })
-        .collect();
+    let cells = |row: &Comparison| {
+        let statistic = match row.statistic.as_str() {
+            "rate_ab" => "A or B",
+            "rate_a" => "A",
+            "net_wins" => "better less worse grades",
+            other => other,
+        };
+        vec![
+            Cell::named(&row.subset, name_of(subsets, &row.subset)),
+            Cell::named(&row.statistic, statistic),
+            Cell::text(&row.model_a),
+            Cell::text(&row.model_b),
+            Cell::Count(row.n),
+            Cell::Interval([row.difference, row.low, row.high]),
+            Cell::Number(row.p_value),
+            Cell::Number(row.p_adjusted),
+            Cell::Number(row.p_mcnemar),
+        ]
+    };
+    let mut rows: Vec<Vec<Cell>> = rows.into_iter().map(cells).collect();
+    if is_one {
+        columns.remove(1);
+        rows.iter_mut().for_each(|row| drop(row.remove(1)));
+    }
+    (columns, rows)
+}
+
+/// Those on all questions, or those of every subset.
+fn comparisons(report: &Report, is_long: bool) -> Table {
+    let rows = report.comparisons.iter().filter(|row| is_long || row.subset == ALL);
+    let (columns, rows) = comparisons_of(rows, &report.subsets);
     let caption = "Differences on the questions that both models have a grade for, with 95 % intervals from resampled pictures. \
                    p: paired permutation of whole pictures; adjusted by Holm over the pairs of models of the same subset \
                    and statistic. The primary test is that of A or B on all questions."
@@ -161,7 +164,7 @@ fn comparisons(report: &Report, is_long: bool) -> Table {
     } else {
         ("comparisons", "Comparisons on all questions")
     };
-    Table { is_long, name, title: title.to_owned(), caption, columns, rows }
+    Table { is_long, name: name.to_owned(), title: title.to_owned(), caption, columns, rows }
 }
 
 fn agreement(report: &Report) -> Table {
@@ -188,7 +191,14 @@ fn agreement(report: &Report) -> Table {
     let caption = "How far raters agree about the same answers, with 95 % intervals from resampled pictures. Where nearly all \
                    grades are the same, \u{3b1} and \u{3ba} are near 0 however well raters agree: see the grades by model."
         .to_owned();
-    Table { is_long: false, name: "agreement", title: "Agreement of raters".to_owned(), caption, columns, rows }
+    Table {
+        is_long: false,
+        name: "agreement".to_owned(),
+        title: "Agreement of raters".to_owned(),
+        caption,
+        columns,
+        rows,
+    }
 }
 
 pub(super) fn statistic_name(statistic: &str) -> &str {
@@ -216,8 +226,12 @@ fn missing(report: &Report) -> Table {
         .iter()
         .map(|row| vec![Cell::text(&row.model_id), Cell::text(row.question_id.to_string()), Cell::text(&row.why)])
         .collect();
-    let caption = "Answers without a grade, and absent answers that count as one.".to_owned();
-    Table { is_long: false, name: "missing", title: "Missing".to_owned(), caption, columns, rows }
+    let caption = if report.grades.is_empty() {
+        "Questions that a run has no answer to.".to_owned()
+    } else {
+        "Answers without a grade, and absent answers that count as one.".to_owned()
+    };
+    Table { is_long: false, name: "missing".to_owned(), title: "Missing".to_owned(), caption, columns, rows }
 }
 
 fn grades(report: &Report) -> Table {
@@ -248,7 +262,7 @@ fn grades(report: &Report) -> Table {
                    it stands."
             .to_owned();
     let rows = report.grades.iter().map(row).collect();
-    Table { is_long: true, name: "grades", title: "Every grade".to_owned(), caption, columns, rows }
+    Table { is_long: true, name: "grades".to_owned(), title: "Every grade".to_owned(), caption, columns, rows }
 }
 
 fn inputs(report: &Report) -> Table {
@@ -263,7 +277,17 @@ fn inputs(report: &Report) -> Table {
         .iter()
         .zip(1..)
         .map(|(input, number)| {
-            let kind = format!("{:?}", input.kind).to_lowercase();
+            let kind = match input.kind {
+                InputKind::Run => "run",
+                InputKind::RunAnswers => "answers of the run",
+                InputKind::RunFailures => "failures of the run",
+                InputKind::Answers => "answers",
+                InputKind::Grades => "grades",
+                InputKind::Sheet => "sheet",
+                InputKind::Repeats => "repeats",
+                InputKind::Verdicts => "verdicts",
+                InputKind::Evalset => "evalset",
+            };
             vec![Cell::text(format!("{number}")), Cell::text(kind), Cell::text(&input.path), Cell::text(&input.sha256)]
         })
         .collect();
@@ -271,5 +295,5 @@ fn inputs(report: &Report) -> Table {
         "What this report was made of. Seed {}, {} resamples, {} {}. The command owleval verify makes it again and compares.",
         report.seed, report.options.resamples, report.software.name, report.software.version
     );
-    Table { is_long: false, name: "inputs", title: "Inputs".to_owned(), caption, columns, rows }
+    Table { is_long: false, name: "inputs".to_owned(), title: "Inputs".to_owned(), caption, columns, rows }
 }

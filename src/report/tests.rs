@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::table::{Cell, Column, Kind, Table, number};
+use super::table::number;
 use super::*;
+
+mod runs;
 
 /// A folder with tables of grades and the report that is made of them.
 struct Place {
@@ -27,6 +29,8 @@ impl Place {
         Request {
             grades: names.iter().map(|name| self.path().join(name)).collect(),
             sheets: Vec::new(),
+            runs: Vec::new(),
+            answers: Vec::new(),
             evalset: None,
             out: self.path().join("report"),
             options: Options { title: "Grades".to_owned(), notes: Vec::new(), counts_only: false, resamples: 200 },
@@ -286,13 +290,10 @@ fn numbers_are_rounded_for_people_and_whole_for_programs() {
     assert_eq!(number(-0.125, Kind::Difference), "\u{2212}12.5");
     assert_eq!(number(0.0004, Kind::PValue), "< 0.001");
     let table = Table {
-        name: "t",
+        name: "t".to_owned(),
         title: String::new(),
         caption: String::new(),
-        columns: vec![
-            Column { key: "model_id", title: "Model", kind: Kind::Text },
-            Column { key: "rate", title: "Rate, %", kind: Kind::Share },
-        ],
+        columns: vec![column("model_id", "Model", Kind::Text), column("rate", "Rate, %", Kind::Share)],
         rows: vec![
             vec![Cell::text("a,\"b\""), Cell::Interval([Some(0.25), Some(0.125), None])],
             vec![Cell::text("=1"), Cell::Interval([None; 3])],
@@ -311,6 +312,8 @@ fn example() -> Request {
     Request {
         grades: vec![folder.join("grades.csv")],
         sheets: Vec::new(),
+        runs: Vec::new(),
+        answers: Vec::new(),
         evalset: None,
         out: folder,
         options: Options {

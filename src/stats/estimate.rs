@@ -100,7 +100,7 @@ impl fmt::Display for Method {
 /// The `share` quantile of values, linear between neighbours (definition 7 of Hyndman and Fan, 1996). It reorders them.
 ///
 /// There must be at least one value.
-pub(super) fn quantile(values: &mut [f64], share: f64) -> f64 {
+pub fn quantile(values: &mut [f64], share: f64) -> f64 {
     let position = share * (values.len() - 1) as f64;
     let (_, below, others) = values.select_nth_unstable_by(position.floor() as usize, f64::total_cmp);
     let above = others.iter().copied().min_by(f64::total_cmp).unwrap_or(*below);

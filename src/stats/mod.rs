@@ -53,7 +53,7 @@ pub use alpha::{Alpha, Metric};
 pub use bradley_terry::{Contests, Outcome};
 pub use clusters::{Additive, ClusterSums, Clusters, Draws, Mean};
 pub use confusion::{Confusion, Kappa, Rating, repeats};
-pub use estimate::{Estimate, LEVEL, Method, Undefined};
+pub use estimate::{Estimate, LEVEL, Method, Undefined, quantile};
 pub use family::{holm, indistinct_groups};
 pub use gwet::Gwet;
 pub use pairs::{SignedRank, Zeros, mcnemar, wilcoxon};

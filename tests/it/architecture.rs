@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("grading", &["error", "evalset", "record", "backend", "store", "sanitize"]),
     ("tui", &["error", "sanitize", "evalset", "grading"]),
     ("judge", &["error", "evalset", "record", "backend", "store", "sanitize", "score", "stats", "runner"]),
-    ("report", &["error", "evalset", "grading", "record", "sanitize", "stats", "store"]),
+    ("report", &["error", "backend", "evalset", "grading", "record", "sanitize", "score", "stats", "store"]),
     ("train", &["error", "owl", "scenes"]),
     (
         "ablation",
