@@ -14,7 +14,9 @@
 pub mod answers;
 pub mod compare;
 pub mod plan;
+pub mod report;
 pub mod results;
+mod sections;
 pub mod shelf;
 
 use std::path::{Path, PathBuf};

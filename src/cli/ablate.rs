@@ -1,10 +1,15 @@
 //! `owleval ablate RECIPE`: the variants of an ablation trained, asked and compared.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
 
 use super::Console;
 use super::progress::Progress;
+use crate::ablation::compare::ALL;
 use crate::ablation::plan::Plan;
+use crate::ablation::report::{self, Ablation};
 use crate::ablation::{self, Options, Watch};
 use crate::error::{Error, Result};
 use crate::runner::Event;
@@ -45,6 +50,27 @@ impl Watch for Shown {
     }
 }
 
+/// The rates on all questions, the claims, and where the rest is.
+fn summary(made: &Ablation, folder: &Path) -> String {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    let titles = made.evalsets.iter().map(|evalset| format!("{} (n {})", evalset.name, evalset.questions));
+    table.set_header(std::iter::once("exact answers, %".to_owned()).chain(titles));
+    for variant in &made.variants {
+        let rates = made.evalsets.iter().map(|evalset| {
+            let rate = made.rate(&variant.name, &evalset.name, ALL);
+            rate.map_or_else(String::new, |rate| format!("{:.1}", 100.0 * rate.point))
+        });
+        table.add_row(std::iter::once(variant.name.clone()).chain(rates));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    let claims = made.claims.iter().map(|row| format!("{:>16}: {}", row.verdict.name(), row.claim.says));
+    let claims = claims.collect::<Vec<_>>().join("\n");
+    format!("{table}\n\n{claims}\n\nreport: {}", folder.join("index.html").display())
+}
+
 /// Runs the command.
 pub fn run(arguments: &AblateArgs, console: &Console) -> Result<()> {
     let plan = Plan::read(&arguments.recipe)?;
@@ -59,6 +85,12 @@ pub fn run(arguments: &AblateArgs, console: &Console) -> Result<()> {
     let results = ablation::carry_out(&plan, &options, &mut shown);
     shown.progress.end();
     let Some(results) = results? else { return Ok(()) };
-    console.print(&format!("{} answers, {} stages", results.answers.len(), results.stages.len()));
+    let folder = ablation::report_folder(&arguments.out);
+    let made = report::write(&plan, &results, &folder)?;
+    if console.is_json() {
+        console.print_json(&made);
+    } else {
+        console.print(&summary(&made, &folder));
+    }
     Ok(())
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Console;
+use crate::ablation;
 use crate::error::{Error, Result};
 use crate::grading::{self, Finding, parts_of};
 use crate::report;
@@ -48,6 +49,9 @@ pub fn run(arguments: &VerifyArgs, console: &Console) -> Result<u8> {
 fn findings(folder: &Path) -> Result<Vec<Finding>> {
     if folder.join("sheet.json").exists() {
         return grading::verify(folder);
+    }
+    if ablation::report::is_one(folder) {
+        return ablation::report::verify(folder);
     }
     if folder.join(report::REPORT).exists() {
         return report::verify(folder);

@@ -25,10 +25,8 @@ fn questions_about_a_picture_are_answered_and_the_second_one_knows_the_first() {
     );
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
-    let answers: Vec<serde_json::Value> = serde_json::Deserializer::from_slice(&output.stdout)
-        .into_iter()
-        .collect::<Result<_, _>>()
-        .unwrap();
+    let answers: Vec<serde_json::Value> =
+        serde_json::Deserializer::from_slice(&output.stdout).into_iter().collect::<Result<_, _>>().unwrap();
     assert_eq!(answers.len(), 3);
     assert_eq!(answers[0]["answer"], "yellow", "the reference of mini's first question");
     let tokens = |index: usize| answers[index]["prompt_tokens"].as_u64().unwrap();

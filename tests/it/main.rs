@@ -1,5 +1,6 @@
 //! The one integration-test binary: candle is linked once.
 
+mod ablate;
 mod architecture;
 mod chat;
 mod endpoint;
