@@ -23,6 +23,20 @@ pub struct Link {
     pub folder: PathBuf,
 }
 
+impl Link {
+    /// Waits until no other process works on the stage, and keeps it so for as long as the file lives.
+    fn lock(&self, say: &dyn Fn(&str)) -> Result<File> {
+        std::fs::create_dir_all(&self.folder).or_at("cannot make the folder", &self.folder)?;
+        let path = self.folder.join("lock");
+        let file = File::create(&path).or_at("cannot write", &path)?;
+        if file.try_lock().is_err() {
+            say(&format!("another process works on stage {}: waiting", self.stage));
+            file.lock().or_at("cannot lock", &path)?;
+        }
+        Ok(file)
+    }
+}
+
 /// The folder of trained stages.
 pub struct Shelf<'a> {
     plan: &'a Plan,
@@ -61,13 +75,7 @@ impl<'a> Shelf<'a> {
     /// As [`Trainer::run_stage`].
     pub fn train(&self, variant: &Variant, chain: &[Link], say: &dyn Fn(&str)) -> Result<()> {
         for (index, link) in chain.iter().enumerate() {
-            std::fs::create_dir_all(&link.folder).or_at("cannot make the folder", &link.folder)?;
-            let guard = link.folder.join("lock");
-            let lock = File::create(&guard).or_at("cannot write", &guard)?;
-            if lock.try_lock().is_err() {
-                say(&format!("{}: another process is training stage {}", variant.name, link.stage));
-                lock.lock().or_at("cannot lock", &guard)?;
-            }
+            let _lock = link.lock(say)?;
             if state(&link.folder)?.is_some_and(|state| state.finished) {
                 continue;
             }
@@ -104,10 +112,10 @@ impl<'a> Shelf<'a> {
                 continue;
             }
             taken.push(&link.stage);
+            let _lock = link.lock(say)?;
             if state(&link.folder)?.is_some() {
                 continue;
             }
-            std::fs::create_dir_all(&link.folder).or_at("cannot make the folder", &link.folder)?;
             let (from, to) = (Files { folder: from }, Files { folder: link.folder.clone() });
             // The state comes last: it says that the rest is there.
             for (from, to) in [

@@ -27,7 +27,10 @@ const ROOMS: [(&str, &[&str]); 20] = [
     ("train", &["error", "owl", "scenes"]),
     (
         "ablation",
-        &["error", "evalset", "record", "backend", "store", "runner", "score", "scenes", "train", "stats", "grading", "report"],
+        &[
+            "error", "evalset", "record", "backend", "store", "runner", "score", "scenes", "train", "stats", "grading",
+            "report",
+        ],
     ),
     ("bench", &["error", "owl"]),
     (
