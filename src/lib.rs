@@ -22,6 +22,7 @@ pub mod runner;
 pub mod sanitize;
 pub mod scenes;
 pub mod score;
+pub mod serve;
 pub mod stats;
 pub mod store;
 pub mod tls;

@@ -16,6 +16,7 @@ mod progress;
 mod report;
 mod run;
 mod run_options;
+mod serve;
 mod signals;
 mod summary;
 mod train;
@@ -51,6 +52,7 @@ struct Arguments {
 enum Command {
     Run(Box<run::RunArguments>),
     Chat(Box<chat::ChatArguments>),
+    Serve(Box<serve::ServeArguments>),
     Grade(Box<grade::GradeArguments>),
     Judge(Box<judge::JudgeArguments>),
     Report(report::ReportArguments),
@@ -88,6 +90,7 @@ fn execute(command: Command, console: Console) -> Result<u8> {
     match command {
         Command::Run(arguments) => run::run(*arguments, console),
         Command::Chat(arguments) => chat::run(&arguments, &console),
+        Command::Serve(arguments) => serve::run(&arguments, &console).map(|()| 0),
         Command::Grade(arguments) => grade::run(*arguments, &console),
         Command::Judge(arguments) => judge::run(*arguments, console),
         Command::Report(arguments) => report::run(arguments, &console),

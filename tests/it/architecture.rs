@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A room (a folder of `src`, or a file beside `lib.rs`) and the rooms that it may use.
-const ROOMS: [(&str, &[&str]); 20] = [
+const ROOMS: [(&str, &[&str]); 21] = [
     ("error", &[]),
     ("sanitize", &["error"]),
     ("tls", &[]),
@@ -32,12 +32,13 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "report",
         ],
     ),
+    ("serve", &["error", "evalset", "backend"]),
     ("bench", &["error", "owl"]),
     (
         "cli",
         &[
             "error", "sanitize", "evalset", "scenes", "owl", "score", "record", "store", "backend", "runner",
-            "grading", "tui", "report", "train", "ablation", "bench", "stats", "judge",
+            "grading", "tui", "report", "train", "ablation", "serve", "bench", "stats", "judge",
         ],
     ),
 ];

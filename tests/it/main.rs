@@ -23,4 +23,5 @@ mod pseudo_terminal;
 mod published;
 mod report;
 mod run_process;
+mod serve;
 mod weights;
