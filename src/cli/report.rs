@@ -1,4 +1,4 @@
-//! `owleval report`: tables, figures and statistics of grades and runs, into a report folder.
+//! `owleval report`: tables, figures and statistics of grades, runs and judgements, into a report folder.
 
 use std::path::{Path, PathBuf};
 
@@ -8,20 +8,22 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyl
 use super::Console;
 use super::run::folder_name;
 use crate::error::{Error, Result};
+use crate::judge;
 use crate::report::{self, Options, Report, Request, Scores};
 use crate::sanitize;
 
-/// Tables, figures and statistics of grades and runs
+/// Tables, figures and statistics of grades, runs and judgements
 ///
 /// Grades are tables that `owleval grade --export` prints (or any like them), and sheets, which are unsealed for it; a sheet
-/// logs that. Answers of runs are scored where the evalset has references. The folder holds index.html (one file, no script,
+/// logs that. Answers are scored where the evalset has references, and shown in a gallery. The folder holds index.html (one file, no script,
 /// no network), report.md, report.json, tables and figures. The same inputs, options and seed give the same bytes;
 /// `owleval verify DIR` checks that.
 ///
 /// Exit code: 0 done; 1 done, but some answers are missing or have no grade; 2 unusable input, nothing written.
 #[derive(Debug, Args)]
 pub struct ReportArguments {
-    /// Sheets that `owleval grade` made, run folders, files of answers (.jsonl) and tables of grades (.csv), in any mix
+    /// Sheets, runs, judgements (folders of `owleval grade`, `run` and `judge`), files of answers (.jsonl) and tables of grades
+    /// (.csv), in any mix
     #[arg(value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// A table of grades, as `owleval grade --export` prints it; several may be given
@@ -34,7 +36,7 @@ pub struct ReportArguments {
     /// The report's folder [default: reports/<name of the first input>]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// What the report is called [default: Grades, or Runs where there are none]
+    /// What the report is called [default: Grades, or Answers or Judgements where there are none]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     /// A paragraph that the report begins with; may be given several times
@@ -43,6 +45,12 @@ pub struct ReportArguments {
     /// The table holds counts that somebody tied to questions: report the distributions alone
     #[arg(long)]
     counts_only: bool,
+    /// Simulate how many more grades it would take to tell the models apart
+    #[arg(long)]
+    plan: bool,
+    /// No pictures in the gallery of index.html, which is there where the evalset and the answers are given
+    #[arg(long)]
+    no_pictures: bool,
     /// Of the resamples
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -59,15 +67,17 @@ pub fn run(arguments: ReportArguments, console: &Console) -> Result<u8> {
         ));
     };
     let out = arguments.out.unwrap_or_else(|| default_folder(first));
-    let Inputs { mut grades, sheets, runs, answers } = Inputs::of(arguments.inputs);
+    let Inputs { mut grades, sheets, runs, answers, judgements } = Inputs::of(arguments.inputs);
     grades.splice(0..0, arguments.grades);
     let has_grades = !(grades.is_empty() && sheets.is_empty());
-    let title = arguments.title.unwrap_or_else(|| if has_grades { "Grades" } else { "Runs" }.to_owned());
+    let other = if runs.is_empty() && answers.is_empty() { "Judgements" } else { "Answers" };
+    let title = arguments.title.unwrap_or_else(|| if has_grades { "Grades" } else { other }.to_owned());
     let request = Request {
         grades,
         sheets,
         runs,
         answers,
+        judgements,
         evalset: arguments.evalset,
         out,
         options: Options {
@@ -75,6 +85,8 @@ pub fn run(arguments: ReportArguments, console: &Console) -> Result<u8> {
             notes: arguments.note,
             counts_only: arguments.counts_only,
             resamples: arguments.resamples as usize,
+            no_pictures: arguments.no_pictures,
+            plan: arguments.plan,
         },
         seed: arguments.seed,
     };
@@ -102,6 +114,7 @@ struct Inputs {
     sheets: Vec<PathBuf>,
     runs: Vec<PathBuf>,
     answers: Vec<PathBuf>,
+    judgements: Vec<PathBuf>,
 }
 
 impl Inputs {
@@ -112,6 +125,8 @@ impl Inputs {
             let is_file_of = |ending: &str| path.extension().is_some_and(|found| found == ending) && !path.is_dir();
             if path.join("run.json").exists() {
                 inputs.runs.push(path);
+            } else if path.join(judge::SUMMARY).exists() && path.join(judge::JUDGEMENTS).exists() {
+                inputs.judgements.push(path);
             } else if is_file_of("jsonl") {
                 inputs.answers.push(path);
             } else if is_file_of("csv") {

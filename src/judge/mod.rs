@@ -51,5 +51,5 @@ pub use probe::ProbeKind;
 pub use reference::{Measures, measure};
 pub use reply::{Said, Wanted, parse};
 pub use row::{JudgementRow, PicturesShown, Usage, Verdict};
-pub use summary::{AskCounts, Coverage, Licence, Material, PictureCounts, Summary};
+pub use summary::{AskCounts, Coverage, JudgeId, Licence, Material, PictureCounts, SUMMARY_SCHEMA, Summary};
 pub use trial::Trial;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::figure::Figure;
+use super::gallery::Gallery;
 use super::table::Table;
 use super::{html, latex, markdown};
 use crate::error::Result;
@@ -25,6 +26,8 @@ pub enum Section {
     Text(Text),
     Figure(Figure),
     Table(Table),
+    /// In the page alone.
+    Gallery(Gallery),
 }
 
 /// Paragraphs under a heading.

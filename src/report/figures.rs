@@ -14,7 +14,7 @@ use crate::sanitize;
 pub(super) fn all(report: &Report) -> Vec<Figure> {
     let of_scores = report.scores.iter().flat_map(super::Scores::figures);
     if report.grades.is_empty() {
-        return of_scores.collect();
+        return super::judged::figure(&report.judges, &[]).into_iter().chain(of_scores).collect();
     }
     let categories = categories(report);
     let abilities: Vec<&str> =
@@ -25,6 +25,8 @@ pub(super) fn all(report: &Report) -> Vec<Figure> {
     }
     figures.extend(strengths(report));
     figures.extend(agreement(report));
+    figures.extend(super::matrix::figure(&report.raters, &report.agreement));
+    figures.extend(super::judged::figure(&report.judges, &report.distributions));
     figures.extend(of_scores);
     figures
 }

@@ -149,6 +149,7 @@ fn request(folder: &Path, made: &Made) -> Request {
         sheets: of(InputKind::Sheet).map(path).collect(),
         runs: of(InputKind::Run).map(path).collect(),
         answers: of(InputKind::Answers).map(path).collect(),
+        judgements: of(InputKind::Judgements).map(path).collect(),
         evalset: of(InputKind::Evalset).map(evalset).next(),
         out: folder.to_owned(),
         options: made.options.clone(),

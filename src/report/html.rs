@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::document::{Document, Section};
 use super::figure::Figure;
+use super::gallery::{Gallery, TEMPLATE as GALLERY};
 use super::svg::STYLE as FIGURE_STYLE;
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -25,6 +26,7 @@ struct Page<'a> {
     summary: String,
     style: String,
     style_digest: String,
+    has_pictures: bool,
     sections: Vec<Part<'a>>,
     version: &'static str,
 }
@@ -36,6 +38,7 @@ enum Part<'a> {
     Text { id: String, title: String, paragraphs: Vec<String> },
     Figure { id: String, title: &'a str, caption: &'a str, svg: String },
     Table { id: String, title: &'a str, caption: &'a str, table: Shown<'a> },
+    Gallery { id: &'static str, title: &'static str, gallery: &'a Gallery },
 }
 
 /// A table as the page shows it; the template escapes all of it.
@@ -60,7 +63,7 @@ struct Row {
     cells: Vec<String>,
 }
 
-/// The page. Its policy forbids everything but its own style, which it names by digest.
+/// The page. Its policy forbids everything but its own style, which it names by digest, and pictures that it holds itself.
 pub(super) fn page(document: &Document) -> Result<String> {
     let unable = |source: minijinja::Error| Error::failed("the page cannot be made").source(source);
     let style = style(document);
@@ -69,6 +72,7 @@ pub(super) fn page(document: &Document) -> Result<String> {
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(unable)?);
     environment.add_template("index.html", PAGE).map_err(unable)?;
+    environment.add_template("gallery.html", GALLERY).map_err(unable)?;
     let template = environment.get_template("index.html").map_err(unable)?;
     let page = Page {
         title: sanitize::terminal(&document.title),
@@ -76,6 +80,10 @@ pub(super) fn page(document: &Document) -> Result<String> {
         summary: sanitize::terminal(&document.summary),
         style,
         style_digest,
+        has_pictures: document
+            .sections
+            .iter()
+            .any(|section| matches!(section, Section::Gallery(one) if one.has_pictures())),
         sections: document.sections.iter().map(part).collect(),
         version: env!("CARGO_PKG_VERSION"),
     };
@@ -86,13 +94,18 @@ pub(super) fn page(document: &Document) -> Result<String> {
     Ok(html)
 }
 
-/// The page's own, that of all figures, and what single figures need beside it.
+/// The page's own, that of all figures, and what single figures and a gallery need beside it.
 fn style(document: &Document) -> String {
     let mut style = format!("{STYLE}{FIGURE_STYLE}");
     let mut more: Vec<&str> = document.figures().map(|figure| figure.style).filter(|style| !style.is_empty()).collect();
     more.sort_unstable();
     more.dedup();
     more.into_iter().for_each(|one| style.push_str(one));
+    for section in &document.sections {
+        if let Section::Gallery(gallery) = section {
+            style.push_str(&gallery.style());
+        }
+    }
     style
 }
 
@@ -111,6 +124,7 @@ fn part(section: &Section) -> Part<'_> {
             let Table { name, title, caption, .. } = table;
             Part::Table { id: format!("table-{name}"), title, caption, table: shown(table) }
         }
+        Section::Gallery(gallery) => Part::Gallery { id: "gallery", title: "Gallery", gallery },
     }
 }
 

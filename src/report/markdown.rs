@@ -4,7 +4,7 @@ use super::document::{Document, Section};
 use super::table::{Cell, Table};
 use crate::sanitize;
 
-/// The whole report but for its long tables.
+/// The whole report but for its long tables and its gallery.
 pub(super) fn report(document: &Document) -> String {
     let mut blocks = vec![format!("# {}", line(&document.title))];
     blocks.extend(document.notes.iter().map(|note| line(note)));
@@ -22,7 +22,7 @@ pub(super) fn report(document: &Document) -> String {
                 blocks.push(escaped(&table.caption));
                 blocks.push(rows(table));
             }
-            Section::Table(_) => {}
+            Section::Table(_) | Section::Gallery(_) => {}
         }
     }
     for table in document.tables().filter(|table| table.is_long) {

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! grades.csv, sheets ─> Observed ─> distributions, agreement, comparisons, ranking, missing ─┬─> Report ─> report.json
-//! runs, answers, evalset ─> Answered ─> scores, runs ────────────────────────────────────────┘      │
-//!                                                                                                   v
-//! whatever else has tables and figures ─> Document (text, figures, tables) ─> index.html, report.md, tables/*, figures/*
+//! runs, answers, evalset ─> Answered ─> scores, runs ────────────────────────────────────────┤      │
+//! judgements ─> judges ──────────────────────────────────────────────────────────────────────┘      v
+//! whatever else has tables and figures ─> Document (text, figures, tables, gallery) ─> index.html, report.md, tables, figures
 //! ```
 //!
 //! A report is a function of its inputs, options and seed: [`files`] gives the same bytes whenever and wherever it is
@@ -22,10 +22,14 @@ mod estimate;
 mod figure;
 mod figures;
 mod folder;
+mod gallery;
 mod html;
+mod judged;
 mod latex;
 mod markdown;
+mod matrix;
 mod observed;
+mod plan;
 mod ranking;
 mod runs;
 mod scores;
@@ -37,6 +41,7 @@ mod table;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod thumbnails;
 
 use std::path::PathBuf;
 
@@ -50,7 +55,10 @@ pub use document::{Document, Section, Text};
 pub use estimate::Interval;
 pub use figure::{Dot, Figure, Named, dots};
 pub use folder::{REPORT, files, verify, write, write_files};
+pub use gallery::Gallery;
+pub use judged::{JudgeRow, JudgedGroup, People};
 pub use observed::Missing;
+pub use plan::{Plan, Planned, PlannedPair};
 pub use ranking::{Ranked, Ranking};
 pub use runs::RunRow;
 pub use scores::{ScoreRate, Scored, ScoredModel, Scores, scores};
@@ -78,6 +86,8 @@ pub struct Request {
     pub runs: Vec<PathBuf>,
     /// Answers in OwlEval's format, of which no run is known.
     pub answers: Vec<PathBuf>,
+    /// Folders of `owleval judge`.
+    pub judgements: Vec<PathBuf>,
     /// A built-in name or a folder; without one, that of the runs, else what the tables say of subsets, abilities and
     /// pictures.
     pub evalset: Option<PathBuf>,
@@ -97,6 +107,16 @@ pub struct Options {
     pub counts_only: bool,
     /// Of the bootstrap; also the number of random flips of a permutation test that cannot be computed exactly.
     pub resamples: usize,
+    /// The page's gallery shows no pictures.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub no_pictures: bool,
+    /// Simulate how many more grades it takes to tell models apart.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub plan: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// `report.json`.
@@ -119,6 +139,11 @@ pub struct Report {
     pub scores: Option<Scores>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<RunRow>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub judges: Vec<JudgeRow>,
+    /// Null where it was not asked for, or there is nothing to plan for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
     pub missing: Vec<Missing>,
     /// What every number of the report comes from: an answer's grades, a row a model and question.
     pub grades: Vec<GradedAnswer>,
@@ -126,6 +151,9 @@ pub struct Report {
     pub options: Options,
     pub seed: u64,
     pub software: Software,
+    /// Of the page alone; null where the evalset or the texts of answers are not at hand.
+    #[serde(skip)]
+    pub gallery: Option<Gallery>,
 }
 
 /// The grades of one answer.
@@ -174,6 +202,9 @@ pub enum InputKind {
     RunFailures,
     /// Answers in OwlEval's format.
     Answers,
+    /// A folder of judgements; the digest is that of its `judgements.jsonl`.
+    Judgements,
+    JudgeSummary,
 }
 
 /// What made the report. The commit is left out: a report is the same whoever built the program.
@@ -188,7 +219,7 @@ pub struct Software {
 /// # Errors
 /// Where an input cannot be read or contradicts another one.
 pub fn build(request: &Request) -> Result<Report> {
-    let Sources { tables, answered, evalset, inputs } = sources::read(request)?;
+    let Sources { tables, answered, summaries, evalset, inputs } = sources::read(request)?;
     let observed = Observed::new(&tables, evalset.as_ref(), &inputs)?;
     let options = &request.options;
     let context = Context::new(observed.clusters, options.resamples, request.seed);
@@ -199,24 +230,47 @@ pub fn build(request: &Request) -> Result<Report> {
     models.extend(answered.iter().map(|one| one.model_id.clone()).filter(|id| !observed.models.contains(id)));
     let mut missing = observed.missing();
     missing.extend(answered.iter().flat_map(Answered::missing));
+    let distributions = distributions::all(&observed, &context)?;
+    let judges = judged::all(summaries, &observed, &distributions);
+    for group in judges.iter().flat_map(|judge| &judge.groups) {
+        if !models.contains(&group.judged.model_id) {
+            models.push(group.judged.model_id.clone());
+        }
+    }
+    let plan = options.plan.then(|| plan::of(&observed, ranking.as_ref(), &comparisons, request.seed));
+    let gallery = evalset.as_ref().and_then(|evalset| {
+        let with_pictures = !options.no_pictures;
+        let (tables, answered) = (tables.as_slice(), answered.as_slice());
+        Gallery::of(&gallery::Material {
+            evalset,
+            observed: &observed,
+            tables,
+            answered,
+            models: &models,
+            with_pictures,
+        })
+    });
     Ok(Report {
         schema: SCHEMA.to_owned(),
         title: options.title.clone(),
         models,
         raters: observed.raters.clone(),
         subsets: observed.subsets(),
-        distributions: distributions::all(&observed, &context)?,
+        distributions,
         agreement: agreement::all(&observed, &context)?,
         comparisons,
         ranking,
         scores: evalset.as_ref().map(|evalset| scored(&answered, evalset, request)).transpose()?.flatten(),
         runs: runs::all(&answered),
+        judges,
+        plan: plan.transpose()?.flatten(),
         missing,
         grades: observed.graded_answers(),
         inputs,
         options: options.clone(),
         seed: request.seed,
         software: Software { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+        gallery,
     })
 }
 
@@ -232,12 +286,15 @@ fn scored(answered: &[Answered], evalset: &EvalSet, request: &Request) -> Result
 /// The report as a reader meets it.
 fn document(report: &Report) -> Document {
     let (tables, figures) = (tables::all(report), figures::all(report));
-    Document {
-        title: report.title.clone(),
-        notes: report.options.notes.clone(),
-        summary: summary(report),
-        sections: figures.into_iter().map(Section::Figure).chain(tables.into_iter().map(Section::Table)).collect(),
+    let mut sections: Vec<Section> = figures.into_iter().map(Section::Figure).collect();
+    for table in tables {
+        if let Some(plan) = report.plan.as_ref().filter(|_| table.name == plan::NAME) {
+            sections.push(Section::Text(plan::text(plan)));
+        }
+        sections.push(Section::Table(table));
     }
+    sections.extend(report.gallery.clone().map(Section::Gallery));
+    Document { title: report.title.clone(), notes: report.options.notes.clone(), summary: summary(report), sections }
 }
 
 /// What the report is about, in one line.
@@ -252,6 +309,9 @@ fn summary(report: &Report) -> String {
     }
     if !report.runs.is_empty() {
         parts.push(count(report.runs.len(), "run", "runs"));
+    }
+    if !report.judges.is_empty() {
+        parts.push(count(report.judges.len(), "judge", "judges"));
     }
     parts.join(", ")
 }

@@ -1,14 +1,19 @@
 //! The inputs of a report, read and digested.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::answered::{self, Answered};
+use super::judged;
 use super::{Input, InputKind, Request};
 use crate::error::{Error, IoContext as _, Result};
 use crate::evalset::{EvalSet, Source, data_home};
 use crate::grading::{GradeRow, Which, export, parts_of, read_grades};
+use crate::judge::Summary;
+use crate::store::journal;
 
 /// The rows of one input.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(super) struct Table {
     /// For messages.
     pub path: PathBuf,
     pub rows: Vec<GradeRow>,
+    /// Of a sheet the answers that were graded, by their digests.
+    pub texts: BTreeMap<String, String>,
 }
 
 /// Everything that a report is made of.
@@ -25,6 +32,8 @@ pub(super) struct Table {
 pub(super) struct Sources {
     pub tables: Vec<Table>,
     pub answered: Vec<Answered>,
+    /// Folder of the judgements, as the inputs name it, and their summary.
+    pub summaries: Vec<(String, Summary)>,
     pub evalset: Option<EvalSet>,
     pub inputs: Vec<Input>,
 }
@@ -38,7 +47,8 @@ pub(super) fn read(request: &Request) -> Result<Sources> {
     let mut inputs = Vec::new();
     let mut add = |kind: InputKind, path: &Path, bytes: &[u8]| -> Result<()> {
         let rows = rows(bytes, path)?;
-        tables.push(Table { input: inputs.len(), path: path.to_owned(), rows });
+        let texts = if kind == InputKind::Sheet { texts(path)? } else { BTreeMap::new() };
+        tables.push(Table { input: inputs.len(), path: path.to_owned(), rows, texts });
         inputs.push(Input { kind, path: seen_from(&request.out, path), sha256: sha256(bytes) });
         Ok(())
     };
@@ -57,7 +67,8 @@ pub(super) fn read(request: &Request) -> Result<Sources> {
         }
     }
     let answered = answered::read(&request.runs, &request.answers, &request.out, &mut inputs)?;
-    if tables.iter().all(|table| table.rows.is_empty()) && answered.is_empty() {
+    let summaries = judged::read(&request.judgements, &answered, &request.out, &mut inputs)?;
+    if tables.iter().all(|table| table.rows.is_empty()) && answered.is_empty() && summaries.is_empty() {
         return Err(Error::input("there are no grades to report")
             .remedy("give tables with --grades FILE.csv, or sheets that `owleval grade` made"));
     }
@@ -68,7 +79,8 @@ pub(super) fn read(request: &Request) -> Result<Sources> {
     for (one, evalset) in answered.iter().flat_map(|one| evalset.as_ref().map(|evalset| (one, evalset))) {
         one.check(evalset)?;
     }
-    Ok(Sources { tables, answered, evalset, inputs })
+    refuse_other_texts(&tables, &answered)?;
+    Ok(Sources { tables, answered, summaries, evalset, inputs })
 }
 
 /// The evalset that is named, or that of the runs, and its name or its path from the report.
@@ -93,6 +105,40 @@ fn evalset(request: &Request, answered: &[Answered]) -> Result<Option<(EvalSet, 
         Source::Folder { name: None, .. } => seen_from(&request.out, &name),
     };
     Ok(Some((evalset, path)))
+}
+
+/// Grades of another text than the one that is given for the same model and question.
+fn refuse_other_texts(tables: &[Table], answered: &[Answered]) -> Result<()> {
+    for table in tables {
+        for row in &table.rows {
+            let given = answered.iter().find(|one| one.model_id == row.model_id);
+            let text = given.and_then(|one| one.answer(row.question_id));
+            if let Some((graded, text)) = row.answer_sha256.as_ref().zip(text)
+                && *graded != sha256(text.as_bytes())
+            {
+                let what = format!(
+                    "another text of {} to question {} was graded than the one given",
+                    row.model_id, row.question_id
+                );
+                return Err(Error::input(what)
+                    .at_line(&table.path, usize::try_from(row.line).unwrap_or(usize::MAX))
+                    .remedy("give the answers that were graded, or leave them out"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Of a card of a sheet, what a reader of the report wants to see.
+#[derive(Deserialize)]
+struct Graded {
+    answer: String,
+    answer_sha256: String,
+}
+
+fn texts(sheet: &Path) -> Result<BTreeMap<String, String>> {
+    let (cards, _) = journal::read::<Graded>(&sheet.join("cards.jsonl"))?;
+    Ok(cards.into_iter().map(|card| (card.answer_sha256, card.answer)).collect())
 }
 
 /// A sheet, or the parts of a split one.

@@ -12,6 +12,9 @@ use crate::sanitize;
 /// All of them, in the order in which a reader meets them; a table without rows is left out.
 pub(super) fn all(report: &Report) -> Vec<Table> {
     let mut tables = vec![distributions(report), ranking(report), comparisons(report, false), agreement(report)];
+    tables.push(super::matrix::table(&report.raters, &report.agreement));
+    tables.extend(super::judged::tables(&report.judges, &report.subsets));
+    tables.extend(report.plan.iter().map(super::plan::table));
     let of_scores = report.scores.iter().flat_map(super::Scores::tables);
     let (long, short): (Vec<Table>, Vec<Table>) = of_scores.partition(|table| table.is_long);
     tables.extend(short);
@@ -287,6 +290,8 @@ fn inputs(report: &Report) -> Table {
                 InputKind::Repeats => "repeats",
                 InputKind::Verdicts => "verdicts",
                 InputKind::Evalset => "evalset",
+                InputKind::Judgements => "judgements",
+                InputKind::JudgeSummary => "summary of judgements",
             };
             vec![Cell::text(format!("{number}")), Cell::text(kind), Cell::text(&input.path), Cell::text(&input.sha256)]
         })

@@ -31,9 +31,17 @@ impl Place {
             sheets: Vec::new(),
             runs: Vec::new(),
             answers: Vec::new(),
+            judgements: Vec::new(),
             evalset: None,
             out: self.path().join("report"),
-            options: Options { title: "Grades".to_owned(), notes: Vec::new(), counts_only: false, resamples: 200 },
+            options: Options {
+                title: "Grades".to_owned(),
+                notes: Vec::new(),
+                counts_only: false,
+                resamples: 200,
+                no_pictures: false,
+                plan: false,
+            },
             seed: 7,
         }
     }
@@ -314,6 +322,7 @@ fn example() -> Request {
         sheets: Vec::new(),
         runs: Vec::new(),
         answers: Vec::new(),
+        judgements: Vec::new(),
         evalset: None,
         out: folder,
         options: Options {
@@ -321,6 +330,8 @@ fn example() -> Request {
             notes: vec![note.to_owned()],
             counts_only: true,
             resamples: 10_000,
+            no_pictures: false,
+            plan: false,
         },
         seed: 0,
     }

@@ -23,7 +23,7 @@ const ROOMS: [(&str, &[&str]); 21] = [
     ("grading", &["error", "evalset", "record", "backend", "store", "sanitize"]),
     ("tui", &["error", "sanitize", "evalset", "grading"]),
     ("judge", &["error", "evalset", "record", "backend", "store", "sanitize", "score", "stats", "runner"]),
-    ("report", &["error", "backend", "evalset", "grading", "record", "sanitize", "score", "stats", "store"]),
+    ("report", &["error", "backend", "evalset", "grading", "judge", "record", "sanitize", "score", "stats", "store"]),
     ("train", &["error", "owl", "scenes"]),
     (
         "ablation",
