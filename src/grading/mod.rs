@@ -50,9 +50,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-pub use adjudicate::disagreements;
+pub use adjudicate::{disagreements, undecided};
 pub use answers::AnswerSource;
-pub use create::{Created, NewSheet, parts_of};
+pub use create::{Created, NewSheet, parts_of, sheets_of};
 pub use export::{Exported, REPEATS, Which, export};
 pub use import::{Imported, Unplaced, import};
 pub use leak::Leak;
@@ -101,7 +101,7 @@ impl FromStr for Grade {
 }
 
 /// A question and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Exchange {
     pub question: String,
     pub answer: String,
