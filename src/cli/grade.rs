@@ -54,7 +54,7 @@ pub fn run(arguments: GradeArguments, console: &Console) -> Result<u8> {
             if console.is_json() {
                 console.print_json(&created);
             } else {
-                console.print(&format!("{}\n{}", summary(&created), next(&created)));
+                console.print(&format!("{}\n{}", summary(&created), next(&created, rater)));
             }
             Ok(0)
         }
@@ -231,7 +231,8 @@ fn summary(created: &Created) -> String {
     lines.join("\n")
 }
 
-fn next(created: &Created) -> String {
+fn next(created: &Created, rater: Option<&str>) -> String {
+    let rater = rater.map_or_else(|| "NAME".to_owned(), quoted);
     let sheet = created.sheets.first().map(|sheet| quoted(&sheet.to_string_lossy())).unwrap_or_default();
     let folder = match created.sheets.as_slice() {
         [_] => sheet.clone(),
@@ -239,7 +240,7 @@ fn next(created: &Created) -> String {
     };
     format!(
         "what was repaired, is missing or tells its model (names models): owleval grade --sheet {folder} --notes\n\
-         next: owleval grade --sheet {sheet} --rater NAME"
+         next: owleval grade --sheet {sheet} --rater {rater}"
     )
 }
 

@@ -15,6 +15,9 @@
 //!             unblinded.jsonl  who unsealed the sheet, when and what for
 //! ```
 //!
+//! Hidden repeats are questions that come again, as whole as they came first (`arrange.rs`): by its place, its size and its
+//! order nothing tells one from any other question. A grader may still remember the picture or the text.
+//!
 //! What a grader's program holds is made of the types of this file. None of them has room for a model's name.
 
 mod adjudicate;
