@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::evalset::EvalSet;
 use crate::grading::{
     AnswerSource, Created, Imported, MakersNotes, MissingPolicy, NewSheet, Opening, Rubric, Session, Which, export,
-    import, parts_of, practice, what_the_maker_should_know,
+    import, practice, sheets_of, undecided, what_the_maker_should_know,
 };
 use crate::tui::{self, Options, Outcome, PictureMode};
 
@@ -23,7 +23,7 @@ const EVALSET: &str = "mini";
 pub fn run(arguments: GradeArguments, console: &Console) -> Result<u8> {
     if arguments.practice {
         let rubric = arguments.rubric.as_deref().map(Rubric::read).transpose()?.unwrap_or_default();
-        return grade(practice(rubric)?, &arguments, console);
+        return grade(practice(rubric)?, &arguments, &[], console);
     }
     if arguments.adjudicate {
         let sheet = match (&arguments.sheet, arguments.answers.as_slice()) {
@@ -35,14 +35,16 @@ pub fn run(arguments: GradeArguments, console: &Console) -> Result<u8> {
                 );
             }
         };
-        let opened = opening(&arguments, &sheet).adjudication(arguments.rater.as_deref().unwrap_or("adjudicator"))?;
-        return carry_on(opened, &arguments, console);
+        return adjudicate(&arguments, &sheet, console);
     }
     if arguments.answers.is_empty() {
         return existing(&arguments, console);
     }
-    let created = create(&arguments)?;
     let rater = arguments.rater.as_deref();
+    if rater.is_some() && arguments.split.is_none() {
+        tui::terminal::require()?;
+    }
+    let created = create(&arguments)?;
     match (created.sheets.as_slice(), rater) {
         ([sheet], Some(rater)) => {
             console.note(&summary(&created));
@@ -52,11 +54,37 @@ pub fn run(arguments: GradeArguments, console: &Console) -> Result<u8> {
             if console.is_json() {
                 console.print_json(&created);
             } else {
-                console.print(&format!("{}\n{}", summary(&created), next(&created)));
+                console.print(&format!("{}\n{}", summary(&created), next(&created, rater)));
             }
             Ok(0)
         }
     }
+}
+
+/// Lets somebody decide what raters disagree on: on a sheet, or on the first part of a split one where something is left
+/// to decide.
+fn adjudicate(arguments: &GradeArguments, folder: &Path, console: &Console) -> Result<u8> {
+    tui::terminal::require()?;
+    let sheets = sheets_of(folder);
+    let mut chosen = sheets.first();
+    for sheet in &sheets {
+        if undecided(sheet)? > 0 {
+            chosen = Some(sheet);
+            break;
+        }
+    }
+    let chosen = chosen.map_or(folder, PathBuf::as_path);
+    let opened = opening(arguments, chosen).adjudication(arguments.rater.as_deref().unwrap_or("adjudicator"))?;
+    let exit_code = carry_on(opened, arguments, console)?;
+    if sheets.len() > 1 {
+        for sheet in &sheets {
+            let left = undecided(sheet)?;
+            if left > 0 {
+                console.note(&format!("{}: {left} to decide; the same command goes on with them", sheet.display()));
+            }
+        }
+    }
+    Ok(exit_code)
 }
 
 /// What is done with a sheet that is there.
@@ -74,7 +102,7 @@ fn existing(arguments: &GradeArguments, console: &Console) -> Result<u8> {
         return Ok(tell_imported(&imported, file, console));
     }
     if arguments.notes {
-        for sheet in sheets(sheet) {
+        for sheet in sheets_of(sheet) {
             tell_notes(&what_the_maker_should_know(&sheet, &who())?, console);
         }
         return Ok(0);
@@ -84,6 +112,7 @@ fn existing(arguments: &GradeArguments, console: &Console) -> Result<u8> {
             .at(sheet)
             .remedy(format!("owleval grade --sheet {} --rater NAME", quoted(&sheet.to_string_lossy()))));
     };
+    tui::terminal::require()?;
     carry_on(opening(arguments, sheet).session(rater)?, arguments, console)
 }
 
@@ -118,11 +147,11 @@ fn carry_on(opened: (Session, Vec<String>), arguments: &GradeArguments, console:
     for warning in &warnings {
         console.warn(warning);
     }
-    grade(session, arguments, console)
+    grade(session, arguments, &warnings, console)
 }
 
 /// Hands the session to the screen, and says afterwards how far it is.
-fn grade(mut session: Session, arguments: &GradeArguments, console: &Console) -> Result<u8> {
+fn grade(mut session: Session, arguments: &GradeArguments, warnings: &[String], console: &Console) -> Result<u8> {
     let pictures = match (arguments.no_pictures, arguments.half_blocks) {
         (true, _) => PictureMode::Off,
         (false, true) => PictureMode::HalfBlocks,
@@ -134,7 +163,7 @@ fn grade(mut session: Session, arguments: &GradeArguments, console: &Console) ->
         colour: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         practice: !session.is_recorded(),
     };
-    let outcome = tui::grade(&mut session, &options)?;
+    let outcome = tui::grade(&mut session, &options, warnings)?;
     let progress = session.progress();
     let kept = if session.is_recorded() { "on disk" } else { "practice, nothing is recorded" };
     let done = format!("{} of {} graded, {} skipped ({kept})", progress.graded, progress.total, progress.skipped);
@@ -159,7 +188,7 @@ fn export_grades(arguments: &GradeArguments, sheet: &Path, console: &Console) ->
     };
     let missing: Option<MissingPolicy> = arguments.missing_policy();
     let mut table = Vec::new();
-    for sheet in sheets(sheet) {
+    for sheet in sheets_of(sheet) {
         let exported = export(&sheet, which, missing, &who())?;
         for note in &exported.notes {
             console.note(note);
@@ -173,12 +202,6 @@ fn export_grades(arguments: &GradeArguments, sheet: &Path, console: &Console) ->
     }
     console.print_data(&table)?;
     Ok(0)
-}
-
-/// A sheet, or the parts that it was split into.
-fn sheets(folder: &Path) -> Vec<PathBuf> {
-    let parts = parts_of(folder);
-    if parts.is_empty() { vec![folder.to_owned()] } else { parts }
 }
 
 /// Who unseals a sheet, as the log calls them: the name under which they are logged in.
@@ -208,7 +231,8 @@ fn summary(created: &Created) -> String {
     lines.join("\n")
 }
 
-fn next(created: &Created) -> String {
+fn next(created: &Created, rater: Option<&str>) -> String {
+    let rater = rater.map_or_else(|| "NAME".to_owned(), quoted);
     let sheet = created.sheets.first().map(|sheet| quoted(&sheet.to_string_lossy())).unwrap_or_default();
     let folder = match created.sheets.as_slice() {
         [_] => sheet.clone(),
@@ -216,7 +240,7 @@ fn next(created: &Created) -> String {
     };
     format!(
         "what was repaired, is missing or tells its model (names models): owleval grade --sheet {folder} --notes\n\
-         next: owleval grade --sheet {sheet} --rater NAME"
+         next: owleval grade --sheet {sheet} --rater {rater}"
     )
 }
 

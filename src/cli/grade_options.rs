@@ -41,7 +41,7 @@ pub struct GradeArguments {
     /// Decides the order of the sheet
     #[arg(long, value_name = "SEED", default_value_t = 0, requires = "answers", help_heading = "A new sheet")]
     pub seed: u64,
-    /// This share of the answers comes again later, hidden, e.g. 5%: how far graders agree with themselves
+    /// Questions with this share of the answers come again later, hidden, e.g. 5%: how far graders agree with themselves
     #[arg(long, value_name = "SHARE", value_parser = repeats, requires = "answers", help_heading = "A new sheet")]
     pub repeats: Option<Repeats>,
     /// The wording of the grades, a TOML file [default: the program's own]
@@ -66,7 +66,7 @@ pub struct GradeArguments {
     /// A short round with answers written for practice; nothing is recorded
     #[arg(long, help_heading = "The screen", conflicts_with_all = ["sheet", "rater", "export", "import", "adjudicate", "notes"])]
     pub practice: bool,
-    /// Decide where raters disagree; the verdicts go to adjudicated.jsonl, beside the grades
+    /// Decide where raters disagree, on a sheet or all parts of one; the verdicts go to adjudicated.jsonl, beside the grades
     #[arg(long, help_heading = "The screen", conflicts_with_all = ["export", "import", "notes"])]
     pub adjudicate: bool,
 

@@ -38,8 +38,12 @@ pub(super) fn distance(cards: usize) -> usize {
 /// Puts the answers into order.
 ///
 /// Conversations are shuffled; the turns of one stay in order; the answers to one question are adjacent, and their
-/// order is counterbalanced over the sheet ([`Slots`]). `repeats` answers come again, each at least a third of the
-/// sheet later, between two conversations and taken evenly from the models; fewer where there is no room.
+/// order is counterbalanced over the sheet ([`Slots`]).
+///
+/// Some questions come again, hidden, with at least `repeats` answers in all; fewer where there is no room. A repeat looks
+/// like any question: all its answers come again, in an order of their own, between two conversations and a third of the
+/// sheet or more after they were seen first. Only questions that open a conversation come again, since a later turn would be
+/// known by what it lacks before it. What is left is that a grader remembers a picture or a text.
 pub(super) fn arrange(conversations: &[Turns], repeats: usize, seed: u64) -> Vec<Placed> {
     let mut order: Vec<usize> = (0..conversations.len()).collect();
     Dice::new(Purpose::Conversations, seed).shuffle(&mut order);
@@ -55,66 +59,84 @@ pub(super) fn arrange(conversations: &[Turns], repeats: usize, seed: u64) -> Vec
         }
     }
     seams.push(cards.len());
-    let chosen = choose_repeats(&cards, repeats, seed);
-    number(insert(&cards, &seams, &chosen, seed))
+    let chosen = choose_repeats(conversations, &cards, repeats, seed);
+    number(insert(conversations, &cards, &seams, &chosen, &mut slots, seed))
 }
 
-/// The cards that come again, by their index, evenly from the models.
-fn choose_repeats(cards: &[Placed], repeats: usize, seed: u64) -> Vec<usize> {
-    let Some(last) = cards.len().checked_sub(distance(cards.len() + repeats)) else { return Vec::new() };
-    let mut dice = Dice::new(Purpose::Repeats, seed);
-    let mut eligible: Vec<usize> = (0..cards.len()).filter(|index| *index <= last).collect();
-    dice.shuffle(&mut eligible);
-    let mut by_model: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for index in eligible {
-        by_model.entry(cards[index].model).or_default().push(index);
+/// The conversations whose first question comes again, with the place behind its last answer.
+fn choose_repeats(conversations: &[Turns], cards: &[Placed], repeats: usize, seed: u64) -> Vec<(usize, usize)> {
+    let mut ends: BTreeMap<usize, usize> = BTreeMap::new();
+    for (place, card) in cards.iter().enumerate().filter(|(_, card)| card.turn == 0) {
+        ends.insert(card.conversation, place + 1);
     }
-    let mut piles: Vec<Vec<usize>> = by_model.into_values().collect();
-    dice.shuffle(&mut piles);
+    let mut eligible: Vec<(usize, usize)> = ends.into_iter().collect();
+    let mut dice = Dice::new(Purpose::Repeats, seed);
+    dice.shuffle(&mut eligible);
     let mut chosen = Vec::new();
-    while chosen.len() < repeats && piles.iter().any(|pile| !pile.is_empty()) {
-        let left = repeats - chosen.len();
-        chosen.extend(piles.iter_mut().filter_map(Vec::pop).take(left));
+    let mut count = 0;
+    for (conversation, end) in eligible {
+        let more = conversations[conversation][0].len();
+        if count >= repeats {
+            break;
+        }
+        // Each repeat makes the sheet longer, and what is far enough on it.
+        if end + distance(cards.len() + count.max(repeats) + more) <= cards.len() {
+            chosen.push((conversation, end));
+            count += more;
+        }
     }
     chosen
 }
 
-/// Puts every chosen card once more into a seam that is far enough behind it. What is inserted elsewhere only moves
+/// Puts every chosen question once more into a seam that is far enough behind it. What is inserted elsewhere only moves
 /// the two further apart.
-fn insert(cards: &[Placed], seams: &[usize], chosen: &[usize], seed: u64) -> Vec<Placed> {
-    let far = distance(cards.len() + chosen.len());
+fn insert(
+    conversations: &[Turns],
+    cards: &[Placed],
+    seams: &[usize],
+    chosen: &[(usize, usize)],
+    slots: &mut Slots,
+    seed: u64,
+) -> Vec<Placed> {
+    let again: usize = chosen.iter().map(|(conversation, _)| conversations[*conversation][0].len()).sum();
+    let far = distance(cards.len() + again);
     let mut dice = Dice::new(Purpose::Repeats, seed.wrapping_add(1));
     let mut at_seam: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-    for &first in chosen {
-        let behind = seams.partition_point(|seam| *seam < first + far);
+    for (conversation, end) in chosen {
+        let behind = seams.partition_point(|seam| *seam < end + far);
         if behind < seams.len() {
             let seam = seams[behind + dice.below(seams.len() - behind)];
-            at_seam.entry(seam).or_default().push(first);
+            at_seam.entry(seam).or_default().push(*conversation);
         }
     }
-    let mut places = vec![0; cards.len()];
-    let mut whole: Vec<Placed> = Vec::with_capacity(cards.len() + chosen.len());
+    // (conversation, model) -> where its answer to the first question stands.
+    let mut places: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    let mut whole: Vec<Placed> = Vec::with_capacity(cards.len() + again);
     for index in 0..=cards.len() {
-        for first in at_seam.remove(&index).unwrap_or_default() {
-            whole.push(Placed { repeats: Some(places[first]), ..cards[first] });
+        for conversation in at_seam.remove(&index).unwrap_or_default() {
+            for model in slots.next(&conversations[conversation][0]) {
+                let repeats = places.get(&(conversation, model)).copied();
+                whole.push(Placed { conversation, turn: 0, model, group: 0, slot: 0, repeats });
+            }
         }
         if let Some(card) = cards.get(index) {
-            places[index] = whole.len();
+            if card.turn == 0 {
+                places.insert((card.conversation, card.model), whole.len());
+            }
             whole.push(*card);
         }
     }
     whole
 }
 
-/// Numbers groups and slots; a repeat is a group of its own.
+/// Numbers groups and slots; the repeats of a question are a group of their own.
 fn number(mut cards: Vec<Placed>) -> Vec<Placed> {
     let mut group = 0;
     let mut slot = 0;
     for index in 0..cards.len() {
         if index > 0 {
-            let (before, card) = (&cards[index - 1], &cards[index]);
-            let question = |card: &Placed| (card.conversation, card.turn);
-            if card.repeats.is_some() || before.repeats.is_some() || question(card) != question(before) {
+            let question = |card: &Placed| (card.conversation, card.turn, card.repeats.is_some());
+            if question(&cards[index]) != question(&cards[index - 1]) {
                 group += 1;
                 slot = 0;
             } else {
@@ -193,26 +215,37 @@ mod tests {
         }
 
         #[test]
-        fn repeats_are_as_many_as_asked_evenly_from_the_models_and_far_from_their_first_showing(
-            turns in prop::collection::vec(1usize..6, 10..40), seed in any::<u64>(), share in 1usize..20,
+        fn repeats_are_whole_questions_as_many_as_asked_and_far_from_their_first_showing(
+            turns in prop::collection::vec(1usize..6, 10..40), models in 1usize..5, seed in any::<u64>(),
+            share in 1usize..20,
         ) {
-            let conversations: Vec<Turns> = turns.iter().map(|turns| vec![vec![0, 1, 2]; *turns]).collect();
-            let count: usize = 3 * turns.iter().sum::<usize>();
+            let everyone: Vec<usize> = (0..models).collect();
+            let conversations: Vec<Turns> = turns.iter().map(|turns| vec![everyone.clone(); *turns]).collect();
+            let count: usize = models * turns.iter().sum::<usize>();
             let wanted = count * share / 100;
             let cards = arrange(&conversations, wanted, seed);
-            prop_assert_eq!(cards.len(), count + wanted);
-            let mut by_model = [0usize; 3];
-            for (place, card) in cards.iter().enumerate() {
-                let Some(first) = card.repeats else { continue };
-                by_model[card.model] += 1;
-                prop_assert!(place - first >= distance(cards.len()), "{} after {}", place, first);
-                let first = &cards[first];
-                prop_assert_eq!(
-                    (first.conversation, first.turn, first.model), (card.conversation, card.turn, card.model)
-                );
-                prop_assert_eq!((first.repeats, card.slot), (None, 0));
+            let again: Vec<(usize, &Placed)> =
+                cards.iter().enumerate().filter(|(_, card)| card.repeats.is_some()).collect();
+            prop_assert_eq!(cards.len(), count + again.len());
+            // A few first questions are too late, or the sheet too short, only where much is to come again.
+            prop_assert!(again.len() < wanted + models);
+            prop_assert!(share > 10 || again.len() >= wanted, "{} of {}", again.len(), wanted);
+            for (place, card) in &again {
+                let first = card.repeats.map(|first| (first, &cards[first]));
+                let Some((at, first)) = first else { continue };
+                prop_assert!(place - at >= distance(cards.len()), "{} after {}", place, at);
+                prop_assert_eq!((first.conversation, first.turn, first.model), (card.conversation, 0, card.model));
+                prop_assert_eq!(first.repeats, None);
             }
-            prop_assert!(by_model.iter().max().unwrap() - by_model.iter().min().unwrap() <= 1, "{:?}", by_model);
+            // By the sizes of groups and the places in them, a repeat is a question like any other.
+            let mut groups: BTreeMap<usize, Vec<&Placed>> = BTreeMap::new();
+            for card in &cards {
+                groups.entry(card.group).or_default().push(card);
+            }
+            for group in groups.values() {
+                prop_assert_eq!(group.len(), models);
+                prop_assert!(group.iter().enumerate().all(|(slot, card)| card.slot == slot));
+            }
         }
     }
 

@@ -230,6 +230,12 @@ pub fn parts_of(folder: &Path) -> Vec<PathBuf> {
     (1..).map(part).take_while(|part| part.join(MANIFEST).is_file()).collect()
 }
 
+/// A sheet, or the parts that it was split into.
+pub fn sheets_of(folder: &Path) -> Vec<PathBuf> {
+    let parts = parts_of(folder);
+    if parts.is_empty() { vec![folder.to_owned()] } else { parts }
+}
+
 fn name_of(folder: &Path, part: Option<PartId>) -> String {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let name = absolute.file_name().map_or_else(|| "sheet".to_owned(), |name| name.to_string_lossy().into_owned());

@@ -120,7 +120,9 @@ impl Opened {
             let mark = journal.state.mark(index);
             let Some(slot) = slots.get(card.key.as_str()) else { continue };
             let is_wanted = wants_repeats.is_none_or(|wanted| wanted == slot.repeats.is_some());
-            if !is_wanted || mark.grade.is_none() && !mark.skipped {
+            let is_given = mark.grade.is_some() || mark.skipped;
+            // A note or a flag is not lost because there is no grade yet.
+            if !is_wanted || !is_given && !mark.flagged && mark.note.is_empty() {
                 continue;
             }
             rows.push(Written {
@@ -130,7 +132,7 @@ impl Opened {
                 grade: mark.grade,
                 note: mark.note.clone(),
                 flagged: mark.flagged,
-                seconds: Some(mark.seconds),
+                seconds: is_given.then_some(mark.seconds),
                 graded_at: journal.state.given_at(index).unwrap_or_default().to_owned(),
                 answer_sha256: card.answer_sha256.clone(),
                 ..question(card)

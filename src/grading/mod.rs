@@ -15,6 +15,9 @@
 //!             unblinded.jsonl  who unsealed the sheet, when and what for
 //! ```
 //!
+//! Hidden repeats are questions that come again, as whole as they came first (`arrange.rs`): by its place, its size and its
+//! order nothing tells one from any other question. A grader may still remember the picture or the text.
+//!
 //! What a grader's program holds is made of the types of this file. None of them has room for a model's name.
 
 mod adjudicate;
@@ -50,9 +53,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
-pub use adjudicate::disagreements;
+pub use adjudicate::{disagreements, undecided};
 pub use answers::AnswerSource;
-pub use create::{Created, NewSheet, parts_of};
+pub use create::{Created, NewSheet, parts_of, sheets_of};
 pub use export::{Exported, REPEATS, Which, export};
 pub use import::{Imported, Unplaced, import};
 pub use leak::Leak;
@@ -101,7 +104,7 @@ impl FromStr for Grade {
 }
 
 /// A question and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Exchange {
     pub question: String,
     pub answer: String,

@@ -35,11 +35,12 @@ pub(super) struct Written {
     pub image: String,
     pub subsets: String,
     pub abilities: String,
-    /// None for skipped.
+    /// None for skipped, and for what is only noted or flagged.
     pub grade: Option<Grade>,
     pub note: String,
     pub flagged: bool,
     pub seconds: Option<f64>,
+    /// Empty where there is neither a grade nor a skip.
     pub graded_at: String,
     pub answer_sha256: String,
 }
@@ -60,6 +61,8 @@ pub struct Read {
     pub abilities: Option<String>,
     /// None for skipped.
     pub grade: Option<Grade>,
+    /// Neither graded nor skipped: the row is there for its note or its flag.
+    pub is_open: bool,
     pub note: Option<String>,
     pub flagged: Option<bool>,
     pub seconds: f64,
@@ -203,6 +206,10 @@ fn row<'a>(cell: impl Fn(&str) -> Option<&'a str>, rater: Option<&str>) -> Resul
             Err(_) => return Err(format!("graded_at is {text:?}, no time like 2026-01-31T12:00:00Z")),
         },
     };
+    let note = cell("note").map(str::to_owned);
+    // A skip has a time where there is a column for it; without the column, no grade is a skip.
+    let is_untimed = cell("graded_at").is_some() && graded_at.is_none();
+    let is_remark = flagged == Some(true) || note.as_ref().is_some_and(|note| !note.is_empty());
     Ok(Read {
         line: 0,
         sheet: trimmed("sheet").to_owned(),
@@ -214,7 +221,8 @@ fn row<'a>(cell: impl Fn(&str) -> Option<&'a str>, rater: Option<&str>) -> Resul
         subsets: some("subsets").map(str::to_owned),
         abilities: some("abilities").map(str::to_owned),
         grade,
-        note: cell("note").map(str::to_owned),
+        is_open: grade.is_none() && is_untimed && is_remark,
+        note,
         flagged,
         seconds,
         graded_at,
@@ -278,6 +286,26 @@ mod tests {
         }
         let last = rows[5].as_ref().unwrap();
         assert_eq!((last.line, last.grade, last.seconds, last.flagged), (7, None, 2.5, Some(true)));
+    }
+
+    #[test]
+    fn no_grade_is_a_skip_unless_the_time_of_one_is_missing_and_something_is_noted() {
+        let is_open = |columns: &str, cells: &str| {
+            let table = format!("rater,model_id,question_id,grade{columns}\na,m,1,{cells}\n");
+            rows(&table, None)[0].as_ref().unwrap().is_open
+        };
+        assert!(is_open(",note,graded_at", ",dark,"));
+        assert!(is_open(",flagged,graded_at", ",true,"));
+        for (columns, cells) in [
+            ("", ""),
+            (",graded_at", ","),
+            (",note", ",dark"),
+            (",note,graded_at", ",,"),
+            (",note,graded_at", ",dark,2026-01-01T00:00:00Z"),
+            (",note,graded_at", "A,dark,"),
+        ] {
+            assert!(!is_open(columns, cells), "{columns} {cells}");
+        }
     }
 
     #[test]

@@ -58,6 +58,8 @@ impl Editor {
                 KeyCode::Char('h') => self.remove(self.before(), self.cursor),
                 KeyCode::Left => self.cursor = self.word_before(),
                 KeyCode::Right => self.cursor = self.word_after(),
+                // Enter, where it was typed before the terminal was ours.
+                KeyCode::Char('j') => return Typed::Kept,
                 _ => return Typed::Unknown,
             }
             return Typed::Edited;

@@ -9,7 +9,7 @@ use ratatui::layout::{Position, Rect};
 use super::Options;
 use super::effects::{self, After};
 use super::pictures::Gallery;
-use super::state::{Mode, Prompt, State};
+use super::state::{MessageKind, Mode, Prompt, State};
 use super::theme::Theme;
 use super::update::{self, Effect};
 use super::view::{self, Scene};
@@ -67,6 +67,18 @@ impl<'s> Grader<'s> {
             gallery.want(drawn.wanted);
         }
         drawn.cursor
+    }
+
+    /// Shows pictures of another gallery from now on.
+    pub fn show_pictures_of(&mut self, gallery: Option<Gallery>) {
+        self.gallery = gallery;
+    }
+
+    /// Says what the session warned of when it was opened, until the first key.
+    pub fn warn(&mut self, warnings: &[String]) {
+        if !warnings.is_empty() {
+            self.state.say(MessageKind::Hint, warnings.join("; "));
+        }
     }
 
     /// Records a note that was being typed when the program had to end. Nobody is there to be told where it fails.

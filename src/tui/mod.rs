@@ -15,7 +15,8 @@
 //! | `view` | draws a state; pure |
 //! | [`pictures`] | pictures made on a thread of their own |
 //! | [`grader`] | these together, without a terminal: what tests drive |
-//! | `terminal` | enters the terminal and always gives it back |
+//! | [`terminal`] | enters the terminal and always gives it back |
+//! | `protocol` | asks the terminal what pictures it can draw |
 //!
 //! Nothing here knows a model: a [`Session`] has no name of one.
 
@@ -25,9 +26,10 @@ mod find;
 pub mod grader;
 pub mod keys;
 pub mod pictures;
+mod protocol;
 pub mod state;
 mod stopwatch;
-mod terminal;
+pub mod terminal;
 mod theme;
 pub mod update;
 mod view;
@@ -83,37 +85,62 @@ pub enum Outcome {
     Interrupted(String),
 }
 
-/// Runs the grading screen on the terminal until the grader leaves, and gives the terminal back.
+/// Runs the grading screen on the terminal until the grader leaves, and gives the terminal back. What the session warned
+/// of when it was opened is the first that the grader is told.
 ///
 /// # Errors
 /// Where there is no terminal, or nothing to grade. What is wrong with a single grade is said on the screen.
-pub fn grade(session: &mut Session, options: &Options) -> Result<Outcome> {
+pub fn grade(session: &mut Session, options: &Options, warnings: &[String]) -> Result<Outcome> {
     if session.deck().cards.is_empty() {
         return Err(Error::input("there is nothing to grade").remedy("see what the sheet says is missing, and why"));
     }
     let mut screen = Screen::enter()?;
-    let gallery = gallery(options, &screen);
     let began = Instant::now();
-    let mut grader = Grader::new(session, options, gallery, Duration::ZERO);
-    let outcome = run(&mut grader, &mut screen, began);
+    let picker = Picker::halfblocks();
+    let is_tmux = picker.tmux_detected();
+    let mut grader = Grader::new(session, options, gallery(options, picker), Duration::ZERO);
+    grader.warn(warnings);
+    let asked = match options.pictures {
+        PictureMode::Auto => ask_for_pictures(&mut grader, &mut screen, options, is_tmux),
+        PictureMode::HalfBlocks | PictureMode::Off => Ok(()),
+    };
+    let outcome = match asked {
+        Ok(()) => run(&mut grader, &mut screen, began),
+        Err(error) => Ok(is_gone(error)),
+    };
     if !matches!(outcome, Ok(Outcome::Left)) {
         grader.keep_draft();
     }
     outcome
 }
 
-fn gallery(options: &Options, screen: &Screen) -> Option<Gallery> {
+fn gallery(options: &Options, picker: Picker) -> Option<Gallery> {
     let variable = |name: &str| std::env::var(name).ok();
     let depth = Depth::of_terminal(options.colour, variable("COLORTERM").as_deref(), variable("TERM").as_deref());
-    match options.pictures {
-        PictureMode::Off => None,
-        PictureMode::HalfBlocks => Some(Gallery::new(Picker::halfblocks(), depth)),
-        PictureMode::Auto => Some(Gallery::new(screen.picker(), depth)),
+    (options.pictures != PictureMode::Off).then(|| Gallery::new(picker, depth))
+}
+
+/// Asks the terminal whether it can do better than half blocks. The answer to be graded is on the screen by then: a key
+/// that is typed before the terminal has answered is about something that is seen.
+fn ask_for_pictures(
+    grader: &mut Grader<'_>,
+    screen: &mut Screen,
+    options: &Options,
+    is_tmux: bool,
+) -> std::io::Result<()> {
+    screen.draw(|area, buffer| grader.draw(area, buffer))?;
+    if let Some(picker) = screen.picker(is_tmux) {
+        grader.show_pictures_of(gallery(options, picker));
     }
+    // A terminal that does not know the question may have written it down.
+    screen.clear()
+}
+
+fn is_gone(_: std::io::Error) -> Outcome {
+    Outcome::Interrupted("the terminal is gone".to_owned())
 }
 
 fn run(grader: &mut Grader<'_>, screen: &mut Screen, began: Instant) -> Result<Outcome> {
-    let is_gone = |_| Outcome::Interrupted("the terminal is gone".to_owned());
     let mut is_stale = true;
     loop {
         if std::mem::take(&mut is_stale)

@@ -5,6 +5,7 @@
 //! program ends as if the grader had left; a second one ends it at once, also where the terminal no longer takes what is
 //! written. Ctrl-Z and SIGTSTP give the terminal back until the program is continued.
 
+use std::collections::VecDeque;
 use std::io::{BufWriter, IsTerminal as _, Stdout, Write as _};
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{self, DisableBracketedPaste, EnableBracketedPaste, Event};
 use ratatui::crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use ratatui::crossterm::{cursor, execute, queue};
 use ratatui::layout::{Position, Rect};
@@ -26,12 +27,8 @@ use ratatui_image::picker::Picker;
 use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::pictures;
+use super::{pictures, protocol};
 use crate::error::{Error, Result};
-
-/// A terminal that does not answer within this time has no pictures but half blocks.
-#[cfg(unix)]
-const ANSWER_PATIENCE_MS: i32 = 1_000;
 
 /// Whether the terminal is ours at this moment, so that it is given back once.
 static IS_OURS: AtomicBool = AtomicBool::new(false);
@@ -47,11 +44,25 @@ pub enum Happening {
     Ended(&'static str),
 }
 
+/// Whether there is a terminal to grade on.
+///
+/// # Errors
+/// Where stdin or stdout is none.
+pub fn require() -> Result<()> {
+    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(Error::input("grading needs a terminal, and stdin or stdout is none")
+        .remedy("call it without pipes; --import and --export need no terminal"))
+}
+
 /// The terminal, while it is ours.
 pub struct Screen {
     /// Never dropped: its own end writes to stderr about a cursor that it cannot show, and panics where stderr is gone too.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     signals: Signals,
+    /// What was typed while the terminal was asked.
+    typed: VecDeque<Event>,
     _hook: PanicHook,
 }
 
@@ -61,10 +72,7 @@ impl Screen {
     /// # Errors
     /// Where stdin or stdout is none.
     pub fn enter() -> Result<Self> {
-        if !std::io::stdin().is_terminal() || !std::io::stdout().is_terminal() {
-            return Err(Error::input("grading needs a terminal, and stdin or stdout is none")
-                .remedy("call it without pipes; --import and --export need no terminal"));
-        }
+        require()?;
         let unable = |source: std::io::Error| Error::failed("the terminal cannot be used").source(source);
         let signals = Signals::listen().map_err(unable)?;
         let hook = PanicHook::set();
@@ -74,17 +82,15 @@ impl Screen {
             give_back();
             unable(source)
         })?;
-        Ok(Self { terminal: ManuallyDrop::new(terminal), signals, _hook: hook })
+        Ok(Self { terminal: ManuallyDrop::new(terminal), signals, typed: VecDeque::new(), _hook: hook })
     }
 
-    /// What the terminal can draw, as it says itself. Must be called before the first event is waited for: the answer
-    /// comes the way of the keys.
-    pub fn picker(&self) -> Picker {
-        // The library's own question waits on a thread that would take the first keys of a terminal that never answers.
-        if !answers() {
-            return Picker::halfblocks();
-        }
-        Picker::from_query_stdio().unwrap_or_else(|_| Picker::halfblocks())
+    /// What the terminal can draw, as it says itself; `is_tmux` says that another terminal is behind it. Keys that are
+    /// typed before it has answered come with the next events.
+    pub fn picker(&mut self, is_tmux: bool) -> Option<Picker> {
+        let asked = protocol::ask(is_tmux);
+        self.typed.extend(asked.typed);
+        asked.picker
     }
 
     /// Draws, all in one write.
@@ -115,6 +121,9 @@ impl Screen {
             if let Some(happening) = self.signals.seen() {
                 return Ok(happening);
             }
+            if let Some(event) = self.typed.pop_front() {
+                return Ok(Happening::Event(event));
+            }
             wait_for_input(patience)?;
             // Also where nothing was typed: the size of the window may have changed.
             if event::poll(Duration::ZERO)? {
@@ -142,7 +151,8 @@ impl Drop for Screen {
 fn take() -> std::io::Result<()> {
     IS_OURS.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
-    execute!(std::io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)
+    // Emptied too: a program that was killed has left the alternate screen on, and what a shell wrote there since.
+    execute!(std::io::stdout(), EnterAlternateScreen, Clear(ClearType::All), EnableBracketedPaste, cursor::Hide)
 }
 
 /// What fails here fails because the terminal is gone, and then there is nothing to give back.
@@ -260,36 +270,6 @@ fn wait_for_input(patience: Duration) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn wait_for_input(patience: Duration) -> std::io::Result<()> {
     event::poll(patience).map(drop)
-}
-
-/// Whether the terminal answers to a question that every terminal knows (device status).
-#[cfg(unix)]
-fn answers() -> bool {
-    let mut stdout = std::io::stdout();
-    if stdout.write_all(b"\x1b[5n").and_then(|()| stdout.flush()).is_err() {
-        return false;
-    }
-    let mut waiting = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
-    let mut bytes = [0u8; 64];
-    loop {
-        // SAFETY: one descriptor, which lives for the call.
-        let ready = unsafe { libc::poll(&raw mut waiting, 1, ANSWER_PATIENCE_MS) };
-        if ready <= 0 || waiting.revents & libc::POLLIN == 0 {
-            return false;
-        }
-        // SAFETY: the buffer is as long as it is said to be. Not through std's stdin, whose buffer would keep keys.
-        let read = unsafe { libc::read(libc::STDIN_FILENO, bytes.as_mut_ptr().cast(), bytes.len()) };
-        let Ok(read) = usize::try_from(read) else { return false };
-        let is_answer = bytes[..read].windows(3).any(|window| window.starts_with(b"\x1b[") || window.ends_with(b"0n"));
-        if read == 0 || is_answer {
-            return read > 0;
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn answers() -> bool {
-    true
 }
 
 /// Gives the terminal back before a panic is told. A picture that makes its decoder panic is told on the screen.

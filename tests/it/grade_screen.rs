@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use owleval::grading::{Grade, Session};
+use owleval::tui::terminal::{Happening, Screen};
+use ratatui::crossterm::event::Event;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -302,6 +305,95 @@ fn without_a_terminal_it_says_what_it_needs() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("grading needs a terminal"), "{stderr}");
+    assert!(!place.folder.path().join("sheet").exists());
+    start(place.new_sheet("anna")).kill();
+    let output = place.carry_on("ben").stdin(std::process::Stdio::null()).output().expect("it runs");
+    assert_eq!((output.status.code(), place.journal("ben").exists()), (Some(2), false));
+}
+
+#[test]
+fn a_key_that_is_typed_at_once_is_not_lost_to_the_question_about_pictures() {
+    let place = Place::new();
+    start(place.new_sheet("anna")).kill();
+    for (round, answers) in [Answers::Plain, Answers::Kitty, Answers::Late, Answers::None].into_iter().enumerate() {
+        for moment in 0..6u64 {
+            let rater = format!("rater-{round}-{moment}");
+            let terminal = Terminal::start(place.carry_on(&rater), WINDOW, answers);
+            // Before it has begun, while it asks, and when the first answer is seen.
+            match moment {
+                5 => _ = terminal.wait_for_text("a b c d"),
+                4 => terminal.wait_for_question(),
+                _ => std::thread::sleep(Duration::from_millis(7 * moment)),
+            }
+            terminal.send("b\x1b[Dnwide\r");
+            terminal.wait_for_text("the note is kept");
+            terminal.wait_for_text(&format!("1 of {CARDS}"));
+            let events = events(&place.journal(&rater));
+            let grades: Vec<&Value> =
+                events.iter().map(|event| &event["grade"]).filter(|grade| !grade.is_null()).collect();
+            assert_eq!(grades, ["B"], "{answers:?}, moment {moment}: {events:?}");
+            assert_eq!((events.len(), &events[1]["text"]), (2, &json!("wide")), "{answers:?}, moment {moment}");
+        }
+    }
+}
+
+#[test]
+fn a_repaired_journal_is_the_first_that_a_grader_is_told() {
+    let place = Place::new();
+    let mut terminal = start(place.new_sheet("anna"));
+    terminal.send("a");
+    terminal.wait_for_text("A for 1");
+    terminal.kill();
+    let mut journal = std::fs::OpenOptions::new().append(true).open(place.journal("anna")).expect("a journal");
+    std::io::Write::write_all(&mut journal, b"{\"seq\":2,\"at").expect("written");
+    let terminal = start(place.carry_on("anna"));
+    terminal.wait_for_text("torn");
+    terminal.send("b");
+    terminal.wait_for_text("B for 2");
+    assert_eq!(events(&place.journal("anna")).len(), 2);
+}
+
+/// Says to a copy of this test binary that it is the program that panics, and on which sheet.
+const PANICS_ON: &str = "OWLEVAL_TEST_PANICS_ON";
+
+#[test]
+fn a_panic_while_drawing_gives_the_terminal_back_and_leaves_every_grade_on_disk() {
+    if let Some(sheet) = std::env::var_os(PANICS_ON) {
+        return grade_and_panic(Path::new(&sheet));
+    }
+    let place = Place::new();
+    start(place.new_sheet("anna")).kill();
+    let mut command = Command::new(std::env::current_exe().expect("this test binary"));
+    let name = "grade_screen::a_panic_while_drawing_gives_the_terminal_back_and_leaves_every_grade_on_disk";
+    command.args([name, "--exact", "--nocapture"]).env(PANICS_ON, place.folder.path().join("sheet"));
+    command.env("RUST_BACKTRACE", "0");
+    let mut terminal = Terminal::start(command, WINDOW, Answers::Plain);
+    terminal.wait_for_text("one is graded");
+    assert!(terminal.is_held() && !terminal.is_cooked());
+    terminal.send("x");
+    assert_eq!(terminal.wait().code(), Some(101), "{}", terminal.text());
+    terminal.wait_for_main_screen();
+    assert!(terminal.is_cooked() && terminal.shows_cursor());
+    // What went wrong is told where it can be read.
+    terminal.wait_for_text("the drawing broke");
+    let events = events(&place.journal("anna"));
+    let grades: Vec<&Value> = events.iter().map(|event| &event["grade"]).collect();
+    assert_eq!(grades, ["A", "C"]);
+}
+
+/// Grades as the program does, and panics in the middle of a drawing.
+fn grade_and_panic(sheet: &Path) {
+    let (mut session, _) = Session::open(sheet, "anna").expect("opened");
+    let mut screen = Screen::enter().expect("a terminal");
+    session.grade(0, Grade::A, 1.0).expect("graded");
+    let drawn = screen.draw(|area, buffer| {
+        buffer.set_string(area.x, area.y, "one is graded", ratatui::style::Style::new());
+        None
+    });
+    drawn.expect("drawn");
+    while !matches!(screen.next(Duration::from_secs(60)).expect("a key"), Happening::Event(Event::Key(_))) {}
+    session.grade(1, Grade::C, 1.0).expect("graded");
+    let _ = screen.draw(|_, _| panic!("the drawing broke"));
 }
 
 #[test]

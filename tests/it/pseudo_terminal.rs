@@ -34,15 +34,21 @@ struct Seen {
     drawings: usize,
     /// All bytes that were sent to the screen.
     bytes: usize,
+    /// Whether the program has asked for the status of the terminal.
+    is_asked: bool,
     is_closed: bool,
     is_hung_up: bool,
 }
 
 /// What a terminal answers to the questions of a program.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Answers {
     /// What a plain terminal without pictures says.
     Plain,
+    /// What a terminal with kitty's pictures says.
+    Kitty,
+    /// As plain, after a while.
+    Late,
     /// Nothing, ever.
     None,
 }
@@ -98,6 +104,7 @@ impl Terminal {
             parser: vt100::Parser::new(rows, columns, 0),
             drawings: 0,
             bytes: 0,
+            is_asked: false,
             is_closed: false,
             is_hung_up: false,
         };
@@ -147,6 +154,11 @@ impl Terminal {
 
     pub fn wait_for_text(&self, text: &str) -> String {
         self.wait_for(text, |screen| screen.contains(text))
+    }
+
+    /// Waits until the program has asked the terminal something.
+    pub fn wait_for_question(&self) {
+        self.wait_until("a question", |seen| seen.is_asked.then_some(()));
     }
 
     /// Waits until the alternate screen has been left.
@@ -278,10 +290,15 @@ fn show(mut screen: File, shared: &Shared, answers: Answers) {
             ends.filter(|(at, _)| at + wanted.len() > known).count()
         };
         let mut reply = String::new();
-        if answers == Answers::Plain {
+        if answers == Answers::Kitty {
+            reply.push_str(&"\x1b_Gi=31;OK\x1b\\".repeat(new(b"\x1b_Gi=31")));
+            reply.push_str(&"\x1b[6;20;10t".repeat(new(b"\x1b[16t")));
+        }
+        if answers != Answers::None {
             reply.push_str(&"\x1b[?62c".repeat(new(b"\x1b[c")));
             reply.push_str(&"\x1b[0n".repeat(new(b"\x1b[5n")));
         }
+        seen.is_asked |= new(b"\x1b[5n") > 0;
         seen.drawings += new(END_OF_DRAWING);
         seen.bytes += read;
         seen.parser.process(&bytes[..read]);
@@ -289,6 +306,9 @@ fn show(mut screen: File, shared: &Shared, answers: Answers) {
         shared.changed.notify_all();
         drop(seen);
         if !reply.is_empty() {
+            if answers == Answers::Late {
+                std::thread::sleep(Duration::from_millis(300));
+            }
             let _ = screen.write_all(reply.as_bytes());
         }
     }

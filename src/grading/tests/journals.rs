@@ -231,3 +231,37 @@ fn an_adjudication_shows_what_raters_disagree_on_and_leaves_their_grades_alone()
     assert!(String::from_utf8(verdicts.csv).unwrap().contains(",adjudicated,"));
     assert!(verify(&sheet).unwrap().iter().all(|finding| finding.is_good));
 }
+
+#[test]
+fn what_graders_of_two_parts_disagree_on_is_decided_once_in_the_first_of_them() {
+    let place = Place::new();
+    let answers = place.three();
+    let folder = place.path("study");
+    let split = Some(Split { parts: 2, overlap: 1 });
+    let parts = NewSheet { split, ..place.new_sheet(&folder, &answers) }.create().unwrap().sheets;
+    for (part, rater, grade) in [(&parts[0], "anna", Grade::A), (&parts[1], "ben", Grade::C)] {
+        let mut session = open(part, rater);
+        for card in 0..session.deck().cards.len() {
+            session.grade(card, grade, 1.0).unwrap();
+        }
+    }
+    let items = |part: &Path| -> std::collections::BTreeSet<String> {
+        open(part, "look").deck().cards.iter().map(|card| card.item.clone()).collect()
+    };
+    let shared: Vec<String> = items(&parts[0]).intersection(&items(&parts[1])).cloned().collect();
+    let given = disagreements(&parts[0]).unwrap();
+    assert!(!given.is_empty() && given.values().all(|grades| *grades == [Grade::A, Grade::C]), "{given:?}");
+    assert_eq!((undecided(&parts[0]).unwrap(), undecided(&parts[1]).unwrap()), (given.len(), 0));
+    let opening = Opening { sheet: &parts[0], evalset: None, with_pictures: true };
+    let (mut session, _) = opening.adjudication("chief").unwrap();
+    assert!(session.deck().cards.iter().all(|card| shared.contains(&card.item)));
+    assert_eq!(session.deck().cards.len(), given.len());
+    session.grade(0, Grade::B, 1.0).unwrap();
+    drop(session);
+    assert_eq!(undecided(&parts[0]).unwrap(), given.len() - 1);
+    // A part that lies elsewhere, alone, has its own graders only.
+    let alone = place.path("alone");
+    copy(&parts[0], &alone, &SHEET_FILES);
+    copy(&parts[0], &alone, &["anna.jsonl"]);
+    assert_eq!(undecided(&alone).unwrap(), 0);
+}

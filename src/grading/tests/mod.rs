@@ -60,7 +60,7 @@ impl Place {
         }
     }
 
-    /// A sheet of the three models, with two hidden repeats.
+    /// A sheet of the three models, with one question that comes again, hidden.
     pub fn sheet(&self) -> PathBuf {
         let folder = self.path("study");
         let answers = self.three();

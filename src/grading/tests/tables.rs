@@ -15,7 +15,7 @@ fn an_export_joins_grades_with_models_and_is_logged() {
     let sheet = place.sheet();
     let mut session = open(&sheet, "anna");
     let count = session.deck().cards.len();
-    assert_eq!(count, 23);
+    assert_eq!(count, 24);
     for card in 0..count {
         session.grade(card, Grade::B, 2.0).unwrap();
     }
@@ -48,9 +48,10 @@ fn an_export_joins_grades_with_models_and_is_logged() {
     );
     assert!(table.iter().any(|row| row["grade"].is_empty() && row["seconds"] == "2.25"));
     let repeats = export(&sheet, Which::Repeats, None, "me").unwrap();
-    assert_eq!(repeats.rows, 2);
+    assert_eq!(repeats.rows, 3);
     assert!(rows(&repeats.csv).iter().all(|row| row["sheet"] == "study#repeats"));
-    assert!(exported.notes.iter().any(|note| note.contains("of 2 hidden repeats")), "{:?}", exported.notes);
+    // Of one of the three pairs, an answer was skipped.
+    assert!(exported.notes.iter().any(|note| note.contains("2 of 2 hidden repeats")), "{:?}", exported.notes);
     let log = std::fs::read_to_string(sheet.join("unblinded.jsonl")).unwrap();
     assert_eq!((log.lines().count(), log.matches("\"who\":\"me\"").count()), (2, 2));
 }
@@ -114,13 +115,77 @@ fn rows_that_cannot_be_placed_say_why_and_the_others_are_recorded() {
     assert_eq!(std::fs::read_to_string(sheet.join("ben.jsonl")).unwrap().lines().count(), 2);
 }
 
+#[test]
+fn a_note_on_an_answer_without_a_grade_is_exported_and_is_no_skip_when_it_comes_back() {
+    let place = Place::new();
+    let sheet = place.sheet();
+    let mut session = open(&sheet, "anna");
+    session.note(0, "ask the others").unwrap();
+    session.flag(1, true).unwrap();
+    session.skip(2, 1.0).unwrap();
+    drop(session);
+    let table = export(&sheet, Which::Grades, None, "me").unwrap();
+    let given: Vec<(String, String, String, String)> = rows(&table.csv)
+        .into_iter()
+        .map(|row| (row["grade"].clone(), row["note"].clone(), row["flagged"].clone(), row["seconds"].clone()))
+        .collect();
+    let has = |grade: &str, note: &str, flagged: &str, seconds: &str| {
+        given.contains(&(grade.to_owned(), note.to_owned(), flagged.to_owned(), seconds.to_owned()))
+    };
+    assert!(
+        has("", "ask the others", "false", "") && has("", "", "true", "") && has("", "", "false", "1"),
+        "{given:?}"
+    );
+    assert_eq!(table.rows, 3);
+    let elsewhere = place.path("copy");
+    copy(&sheet, &elsewhere, &SHEET_FILES);
+    std::fs::write(place.path("g.csv"), &table.csv).unwrap();
+    import(&elsewhere, &place.path("g.csv"), None, "me").unwrap();
+    let session = open(&elsewhere, "anna");
+    assert_eq!((session.progress().skipped, session.progress().flagged, session.mark(0).skipped), (1, 1, false));
+    assert_eq!(session.mark(0).note, "ask the others");
+}
+
+#[test]
+fn a_table_is_imported_into_all_parts_of_a_split_sheet_at_once() {
+    let place = Place::new();
+    let answers = place.three();
+    let folder = place.path("study");
+    let split = Some(Split { parts: 2, overlap: 1 });
+    let parts = NewSheet { split, ..place.new_sheet(&folder, &answers) }.create().unwrap().sheets;
+    let items = |part: &Path| -> std::collections::BTreeSet<u64> {
+        open(part, "look").deck().cards.iter().map(|card| card.question_id).collect()
+    };
+    let (one, two) = (items(&parts[0]), items(&parts[1]));
+    let (shared, of_one) = (one.intersection(&two).next().unwrap(), one.difference(&two).next().unwrap());
+    let of_two = two.difference(&one).next().unwrap();
+    let table = format!(
+        "rater,model_id,question_id,grade,sheet\nanna,alpha,{of_one},A,\nben,alpha,{of_two},B,study-part-2\n\
+         ben,beta,{shared},C,study-part-2\nben,alpha,{shared},C,\nben,alpha,{of_one},D,study-part-2\n\
+         ben,alpha,99,D,\nben,alpha,{of_two},D,\n"
+    );
+    std::fs::write(place.path("g.csv"), table).unwrap();
+    let imported = import(&folder, &place.path("g.csv"), None, "me").unwrap();
+    assert_eq!((imported.placed, imported.unplaced.len()), (3, 4), "{imported:?}");
+    for (row, (line, why)) in imported.unplaced.iter().zip([
+        (5, "several parts have the answer of \"alpha\""),
+        (6, "no answer of \"alpha\" to question"),
+        (7, "no answer of \"alpha\" to question 99 on the sheet"),
+        (8, "the first is in line 3"),
+    ]) {
+        assert!(row.line == line && row.why.contains(why), "{row:?}");
+    }
+    assert_eq!(open(&parts[0], "anna").progress().graded, 1);
+    assert_eq!((open(&parts[1], "ben").progress().graded, parts[0].join("ben.jsonl").exists()), (2, false));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_exported_can_be_imported_and_exported_again(
         deeds in prop::collection::vec(
-            (0usize..2, 0usize..23, 0usize..6, any::<String>(), any::<bool>(), 0.0f64..1e5), 1..30,
+            (0usize..2, 0usize..24, 0usize..7, any::<String>(), any::<bool>(), 0.0f64..1e5), 1..30,
         ),
     ) {
         let place = Place::new();
@@ -128,9 +193,15 @@ proptest! {
         let mut sessions = [open(&sheet, "anna"), open(&sheet, "ben")];
         for (rater, card, grade, note, flagged, seconds) in deeds {
             let session = &mut sessions[rater];
-            match Grade::ALL.get(grade) {
-                Some(grade) => session.grade(card, *grade, seconds).unwrap(),
-                None => session.skip(card, seconds).unwrap(),
+            match (grade, Grade::ALL.get(grade)) {
+                (_, Some(grade)) => session.grade(card, *grade, seconds).unwrap(),
+                (4, _) => session.skip(card, seconds).unwrap(),
+                // A grade that was taken back leaves the card open, with what is noted next.
+                (5, _) => {
+                    session.grade(card, Grade::A, seconds).unwrap();
+                    session.undo().unwrap();
+                }
+                _ => {}
             }
             session.note(card, &note).unwrap();
             session.flag(card, flagged).unwrap();

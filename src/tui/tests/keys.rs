@@ -298,3 +298,29 @@ fn a_sheet_that_is_done_opens_as_done() {
     keyboard.keys("u");
     assert_eq!((keyboard.grade(0), &keyboard.grader.state().mode), (None, &Mode::Grading));
 }
+
+#[test]
+fn what_the_session_warns_of_is_the_first_message_and_is_told_whole() {
+    let folder = pictures();
+    let mut session = Session::practice(deck(folder.path()));
+    let mut keyboard = Keyboard::new(&mut session, &PLAIN, SMALL);
+    let warning =
+        "sheets/study/anna.jsonl:17: the last line was torn (37 bytes, written when the power failed) and dropped";
+    keyboard.grader.warn(&[warning.to_owned(), "the pictures are elsewhere".to_owned()]);
+    keyboard.draw();
+    let words = |keyboard: &mut Keyboard<'_>| keyboard.text().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&mut keyboard).contains(&format!("! {warning}; the pictures are elsewhere")), "{}", keyboard.text());
+    assert_eq!(keyboard.grader.state().message.kind, MessageKind::Hint);
+    keyboard.keys("a");
+    assert!(!words(&mut keyboard).contains("torn"));
+}
+
+#[test]
+fn a_message_that_is_longer_than_half_of_the_window_is_said_to_be_cut() {
+    let folder = pictures();
+    let mut session = Session::practice(deck(folder.path()));
+    let mut keyboard = Keyboard::new(&mut session, &PLAIN, (40, 12));
+    keyboard.grader.warn(&["word ".repeat(200)]);
+    let text = keyboard.text();
+    assert!(text.contains("word …") && keyboard.grader.state().measured.page > 0, "{text}");
+}

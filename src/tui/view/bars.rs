@@ -9,7 +9,7 @@ use super::{Drawn, Scene, picture_columns};
 use crate::grading::{Grade, Progress};
 use crate::tui::effects::in_words;
 use crate::tui::state::{Filter, Layout, Measured, MessageKind, Mode, Prompt};
-use crate::tui::wrap::fit;
+use crate::tui::wrap::{fit, wrap};
 
 /// The sheet: its title, how far it is graded, the pace and the time left.
 pub fn header(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
@@ -67,6 +67,9 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A window of fewer columns has no room for whole sentences on a rule.
+const NARROW: u16 = 60;
+
 /// The card: which it is, and what is recorded of it.
 pub fn card_line(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     let theme = scene.theme;
@@ -84,16 +87,15 @@ pub fn card_line(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
     // A picture that is not seen is easily forgotten.
     match scene.card().images.len() {
         0 => {}
-        _ if scene.gallery.is_none() => left.push(("o opens the picture".to_owned(), theme.plain())),
+        _ if scene.gallery.is_none() => {
+            let text = if area.width < NARROW { "o: picture" } else { "o opens the picture" };
+            left.push((text.to_owned(), theme.plain()));
+        }
         _ if picture_columns(scene, area.width).is_none() => left.push(("z: picture".to_owned(), theme.plain())),
         _ => {}
     }
     if state.filter != Filter::All {
         left.push((format!("only {}", state.filter.name()), theme.chip()));
-    }
-    let mut x = area.x + 2;
-    for (label, style) in left {
-        x = put_label(&label, style, x, area, buffer) + 2;
     }
     let mark = scene.session.mark(state.card);
     let given = &scene.card().given;
@@ -104,7 +106,15 @@ pub fn card_line(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) {
         right.insert(0, (format!("graders gave {}", grades.join(" and ")), theme.strong()));
     }
     let taken: u16 = right.iter().map(|(label, _)| width(label) + 4).sum();
-    let mut x = area.right().saturating_sub(taken).max(x);
+    let end = area.right().saturating_sub(taken);
+    let mut x = area.x + 2;
+    for (index, (label, style)) in left.iter().enumerate() {
+        // Which answer it is, and what else there is room for.
+        if index == 0 || x + width(label) + 2 <= end {
+            x = put_label(label, *style, x, area, buffer) + 2;
+        }
+    }
+    let mut x = end.max(x);
     for (label, style) in right {
         x = put_label(&label, style, x, area, buffer) + 2;
     }
@@ -160,7 +170,7 @@ fn put_label(label: &str, style: Style, x: u16, area: Rect, buffer: &mut Buffer)
 }
 
 /// The widths of the columns in which the rubric is set: as few rows as its wording allows, four, two or one of them in a
-/// row. Where not even one fits, it is cut rather than given the rows of a low window.
+/// row. Where not even two fit, a low window shows the letters alone.
 pub fn rubric_columns(scene: &Scene<'_>, area: Rect) -> Vec<u16> {
     let grades = &scene.session.deck().rubric.grades;
     let widths = grades.iter().map(|(_, short, _)| width(&fit(short, u16::MAX)).saturating_add(KEY_WIDTH + GAP));
@@ -173,13 +183,15 @@ pub fn rubric_columns(scene: &Scene<'_>, area: Rect) -> Vec<u16> {
         let taken: u32 = columns.iter().copied().map(u32::from).sum();
         taken < u32::from(area.width) + u32::from(GAP)
     });
-    let half = (area.width - 1) / 2;
-    fitting.unwrap_or_else(|| if area.height < 20 { vec![half, half] } else { vec![area.width - 1] })
+    fitting.unwrap_or_else(|| if area.height < 20 { LETTERS.to_vec() } else { vec![area.width - 1] })
 }
 
 /// `[A] ` and what stands between two columns of the rubric.
 const KEY_WIDTH: u16 = 4;
 const GAP: u16 = 3;
+
+/// The columns of a rubric of letters: there is no room for a word in them.
+const LETTERS: [u16; 4] = [KEY_WIDTH + 1; 4];
 
 /// What the grades mean; the one that was given is marked.
 pub fn rubric(scene: &Scene<'_>, columns: &[u16], area: Rect, buffer: &mut Buffer) {
@@ -198,10 +210,28 @@ pub fn rubric(scene: &Scene<'_>, columns: &[u16], area: Rect, buffer: &mut Buffe
         let room = columns[column].saturating_sub(KEY_WIDTH + 1).min(area.right().saturating_sub(x + KEY_WIDTH));
         buffer.set_string(x + KEY_WIDTH, y, fit(short, room), text_style);
     }
+    if columns == LETTERS {
+        let x = area.x + 1 + LETTERS.iter().sum::<u16>();
+        buffer.set_string(x, area.y, fit("? what they mean", area.right().saturating_sub(x)), theme.dim());
+    }
 }
 
-/// What was done last; else the note on the card; else nothing. While a line is typed, that line.
-pub fn message(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
+/// What is to be said, in lines: what was done last; else the note on the card. Nothing while a line is typed.
+pub fn said(scene: &Scene<'_>, columns: u16) -> Vec<String> {
+    let message = &scene.state.message;
+    let note = &scene.session.mark(scene.state.card).note;
+    let text = match message.kind {
+        _ if matches!(scene.state.mode, Mode::Prompt(..)) => return Vec::new(),
+        _ if message.text.is_empty() && note.is_empty() => return Vec::new(),
+        _ if message.text.is_empty() => format!("note: {note}"),
+        MessageKind::Done => message.text.clone(),
+        MessageKind::Hint | MessageKind::Error => format!("! {}", message.text),
+    };
+    wrap(&text, columns.saturating_sub(2))
+}
+
+/// Draws what is said; what does not fit is said to be cut. While a line is typed, that line.
+pub fn message(scene: &Scene<'_>, said: &[String], area: Rect, buffer: &mut Buffer, drawn: &mut Drawn) {
     let theme = scene.theme;
     let room = area.width.saturating_sub(2);
     if let Mode::Prompt(prompt, editor) = &scene.state.mode {
@@ -218,18 +248,12 @@ pub fn message(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer, drawn: &mut D
         return;
     }
     let message = &scene.state.message;
-    if message.text.is_empty() {
-        let note = &scene.session.mark(scene.state.card).note;
-        if !note.is_empty() {
-            buffer.set_string(area.x + 1, area.y, fit(&format!("note: {note}"), room), theme.plain());
-        }
-        return;
+    let style = if message.text.is_empty() { theme.plain() } else { theme.message(message.kind) };
+    for (line, y) in said.iter().zip(area.top()..area.bottom()) {
+        let is_cut = y + 1 == area.bottom() && said.len() > usize::from(area.height);
+        let line = if is_cut { fit(&format!("{line} …"), room) } else { line.clone() };
+        buffer.set_string(area.x + 1, y, line, style);
     }
-    let text = match message.kind {
-        MessageKind::Done => message.text.clone(),
-        MessageKind::Hint | MessageKind::Error => format!("! {}", message.text),
-    };
-    buffer.set_string(area.x + 1, area.y, fit(&text, room), theme.message(message.kind));
 }
 
 /// The keys that matter now.

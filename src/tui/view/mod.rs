@@ -90,7 +90,11 @@ pub fn draw(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
     let rubric_rows = (4 / rubric_columns.len()) as u16;
     let row = |y: u16| Rect { y, height: 1, ..area };
     let bottom = area.bottom();
-    let body = Rect { y: area.y + 2, height: area.height - 2 - rubric_rows - 3, ..area };
+    // What is said is said whole: it takes rows of the answer, and half of them at most.
+    let said = bars::said(scene, area.width);
+    let room = area.height - 2 - rubric_rows - 2;
+    let message_rows = u16::try_from(said.len()).unwrap_or(u16::MAX).clamp(1, (room / 2).max(1));
+    let body = Rect { y: area.y + 2, height: room - message_rows, ..area };
     let rubric = Rect { y: body.bottom() + 1, height: rubric_rows, ..area };
     bars::header(scene, row(area.y), buffer);
     bars::card_line(scene, row(area.y + 1), buffer);
@@ -107,7 +111,8 @@ pub fn draw(scene: &Scene<'_>, area: Rect, buffer: &mut Buffer) -> Drawn {
         bars::lower_rule(scene, &drawn.measured, row(body.bottom()), buffer);
         bars::rubric(scene, &rubric_columns, rubric, buffer);
     }
-    bars::message(scene, row(bottom - 2), buffer, &mut drawn);
+    let message = Rect { y: bottom - 1 - message_rows, height: message_rows, ..area };
+    bars::message(scene, &said, message, buffer, &mut drawn);
     bars::hints(scene, row(bottom - 1), buffer);
     drawn
 }
