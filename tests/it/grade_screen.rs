@@ -316,13 +316,13 @@ fn a_key_that_is_typed_at_once_is_not_lost_to_the_question_about_pictures() {
     let place = Place::new();
     start(place.new_sheet("anna")).kill();
     for (round, answers) in [Answers::Plain, Answers::Kitty, Answers::Late, Answers::None].into_iter().enumerate() {
-        for moment in 0..6u64 {
+        for moment in 0..5u64 {
             let rater = format!("rater-{round}-{moment}");
             let terminal = Terminal::start(place.carry_on(&rater), WINDOW, answers);
             // Before it has begun, while it asks, and when the first answer is seen.
             match moment {
-                5 => _ = terminal.wait_for_text("a b c d"),
-                4 => terminal.wait_for_question(),
+                4 => _ = terminal.wait_for_text("a b c d"),
+                3 => terminal.wait_for_question(),
                 _ => std::thread::sleep(Duration::from_millis(7 * moment)),
             }
             terminal.send("b\x1b[Dnwide\r");
