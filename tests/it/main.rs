@@ -8,6 +8,8 @@ mod grade;
 mod grade_pass;
 #[cfg(unix)]
 mod grade_screen;
+#[cfg(unix)]
+mod grade_start;
 mod hub;
 mod judge;
 mod local;
