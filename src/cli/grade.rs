@@ -64,7 +64,6 @@ pub fn run(arguments: GradeArguments, console: &Console) -> Result<u8> {
 /// Lets somebody decide what raters disagree on: on a sheet, or on the first part of a split one where something is left
 /// to decide.
 fn adjudicate(arguments: &GradeArguments, folder: &Path, console: &Console) -> Result<u8> {
-    tui::terminal::require()?;
     let sheets = sheets_of(folder);
     let mut chosen = sheets.first();
     for sheet in &sheets {
@@ -74,6 +73,7 @@ fn adjudicate(arguments: &GradeArguments, folder: &Path, console: &Console) -> R
         }
     }
     let chosen = chosen.map_or(folder, PathBuf::as_path);
+    tui::terminal::require()?;
     let opened = opening(arguments, chosen).adjudication(arguments.rater.as_deref().unwrap_or("adjudicator"))?;
     let exit_code = carry_on(opened, arguments, console)?;
     if sheets.len() > 1 {
@@ -112,8 +112,11 @@ fn existing(arguments: &GradeArguments, console: &Console) -> Result<u8> {
             .at(sheet)
             .remedy(format!("owleval grade --sheet {} --rater NAME", quoted(&sheet.to_string_lossy()))));
     };
+    // What is wrong with the sheet is told first; without a terminal no journal is begun.
+    let opening = opening(arguments, sheet);
+    opening.check(rater)?;
     tui::terminal::require()?;
-    carry_on(opening(arguments, sheet).session(rater)?, arguments, console)
+    carry_on(opening.session(rater)?, arguments, console)
 }
 
 fn create(arguments: &GradeArguments) -> Result<Created> {

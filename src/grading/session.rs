@@ -80,6 +80,15 @@ impl Opening<'_> {
         self.open(blind, &journal, None, |_| Vec::new())
     }
 
+    /// Whether the sheet could be opened for a rater, as far as can be told without writing anything.
+    ///
+    /// # Errors
+    /// Where the folder holds no sheet, a file of it was changed, or the name cannot be a rater's.
+    pub fn check(&self, rater: &str) -> Result<()> {
+        Blind::read(self.sheet)?;
+        rater::journal_of(self.sheet, rater).map(drop)
+    }
+
     /// Opens `journal` on the cards of `blind`; `given` says which grades a card was given, for an adjudication.
     pub(super) fn open(
         &self,

@@ -12,20 +12,20 @@ use tempfile::TempDir;
 
 use crate::pseudo_terminal::{Answers, Terminal};
 
-const WINDOW: (u16, u16) = (80, 24);
+pub(super) const WINDOW: (u16, u16) = (80, 24);
 
 /// Models and questions of the test's sheet.
 const MODELS: [&str; 2] = ["first-model", "second-model"];
 const QUESTIONS: usize = 12;
-const CARDS: usize = MODELS.len() * QUESTIONS;
+pub(super) const CARDS: usize = MODELS.len() * QUESTIONS;
 
 /// A folder with an evalset, two files of answers and room for sheets.
-struct Place {
-    folder: TempDir,
+pub(super) struct Place {
+    pub folder: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let evalset = folder.path().join("set");
         std::fs::create_dir_all(evalset.join("cases")).expect("a folder");
@@ -61,32 +61,32 @@ impl Place {
     }
 
     /// `owleval grade` of both files of answers into a new sheet.
-    fn new_sheet(&self, rater: &str) -> Command {
+    pub fn new_sheet(&self, rater: &str) -> Command {
         let mut command = self.owleval();
         command.args(["grade", "first-model.jsonl", "second-model.jsonl", "--evalset", "set", "--sheet", "sheet"]);
         command.args(["--rater", rater]);
         command
     }
 
-    fn carry_on(&self, rater: &str) -> Command {
+    pub fn carry_on(&self, rater: &str) -> Command {
         let mut command = self.owleval();
         command.args(["grade", "--sheet", "sheet", "--rater", rater]);
         command
     }
 
-    fn journal(&self, rater: &str) -> PathBuf {
+    pub fn journal(&self, rater: &str) -> PathBuf {
         self.folder.path().join("sheet").join(format!("{rater}.jsonl"))
     }
 }
 
 /// The whole lines of a journal.
-fn events(journal: &Path) -> Vec<Value> {
+pub(super) fn events(journal: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(journal).unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().map(|line| serde_json::from_str(line).expect("a whole event")).collect()
 }
 
-fn start(command: Command) -> Terminal {
+pub(super) fn start(command: Command) -> Terminal {
     let terminal = Terminal::start(command, WINDOW, Answers::Plain);
     terminal.wait_for_text("a b c d");
     terminal
@@ -296,61 +296,6 @@ fn two_graders_at_once_both_finish() {
     for rater in ["anna", "ben"] {
         assert_eq!(events(&place.journal(rater)).len(), CARDS);
     }
-}
-
-#[test]
-fn without_a_terminal_it_says_what_it_needs() {
-    let place = Place::new();
-    let output = place.new_sheet("anna").stdin(std::process::Stdio::null()).output().expect("it runs");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("grading needs a terminal"), "{stderr}");
-    assert!(!place.folder.path().join("sheet").exists());
-    start(place.new_sheet("anna")).kill();
-    let output = place.carry_on("ben").stdin(std::process::Stdio::null()).output().expect("it runs");
-    assert_eq!((output.status.code(), place.journal("ben").exists()), (Some(2), false));
-}
-
-#[test]
-fn a_key_that_is_typed_at_once_is_not_lost_to_the_question_about_pictures() {
-    let place = Place::new();
-    start(place.new_sheet("anna")).kill();
-    for (round, answers) in [Answers::Plain, Answers::Kitty, Answers::Late, Answers::None].into_iter().enumerate() {
-        for moment in 0..6u64 {
-            let rater = format!("rater-{round}-{moment}");
-            let terminal = Terminal::start(place.carry_on(&rater), WINDOW, answers);
-            // Before it has begun, while it asks, and when the first answer is seen.
-            match moment {
-                5 => _ = terminal.wait_for_text("a b c d"),
-                4 => terminal.wait_for_question(),
-                _ => std::thread::sleep(Duration::from_millis(7 * moment)),
-            }
-            terminal.send("b\x1b[Dnwide\r");
-            terminal.wait_for_text("the note is kept");
-            terminal.wait_for_text(&format!("1 of {CARDS}"));
-            let events = events(&place.journal(&rater));
-            let grades: Vec<&Value> =
-                events.iter().map(|event| &event["grade"]).filter(|grade| !grade.is_null()).collect();
-            assert_eq!(grades, ["B"], "{answers:?}, moment {moment}: {events:?}");
-            assert_eq!((events.len(), &events[1]["text"]), (2, &json!("wide")), "{answers:?}, moment {moment}");
-        }
-    }
-}
-
-#[test]
-fn a_repaired_journal_is_the_first_that_a_grader_is_told() {
-    let place = Place::new();
-    let mut terminal = start(place.new_sheet("anna"));
-    terminal.send("a");
-    terminal.wait_for_text("A for 1");
-    terminal.kill();
-    let mut journal = std::fs::OpenOptions::new().append(true).open(place.journal("anna")).expect("a journal");
-    std::io::Write::write_all(&mut journal, b"{\"seq\":2,\"at").expect("written");
-    let terminal = start(place.carry_on("anna"));
-    terminal.wait_for_text("torn");
-    terminal.send("b");
-    terminal.wait_for_text("B for 2");
-    assert_eq!(events(&place.journal("anna")).len(), 2);
 }
 
 /// Says to a copy of this test binary that it is the program that panics, and on which sheet.

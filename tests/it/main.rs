@@ -10,6 +10,8 @@ mod grade;
 mod grade_pass;
 #[cfg(unix)]
 mod grade_screen;
+#[cfg(unix)]
+mod grade_start;
 mod hub;
 mod judge;
 mod local;

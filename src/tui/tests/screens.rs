@@ -11,82 +11,91 @@ fn shot(options: &Options, size: (u16, u16), script: &str) -> String {
     with_styles(&mut keyboard)
 }
 
+/// Takes the snapshot at the three sizes.
+fn shots(name: &str, options: &Options, script: &str) {
+    for size in [SMALL, MIDDLE, LARGE] {
+        let name = format!("{name}_{}x{}", size.0, size.1);
+        insta::assert_snapshot!(name, shot(options, size, script));
+    }
+}
+
 const SIDE: Options = Options { side_by_side: true, ..PICTURES };
 
 #[test]
 fn the_first_answer_beside_its_picture() {
-    insta::assert_snapshot!("first_80x24", shot(&PICTURES, SMALL, ""));
-    insta::assert_snapshot!("first_100x30", shot(&PICTURES, MIDDLE, ""));
-    insta::assert_snapshot!("first_160x50", shot(&PICTURES, LARGE, ""));
+    shots("first", &PICTURES, "");
 }
 
 #[test]
 fn a_long_answer_says_that_there_is_more_and_scrolls() {
-    insta::assert_snapshot!("long_80x24", shot(&PICTURES, SMALL, "a pgdn"));
-    insta::assert_snapshot!("long_100x30", shot(&PICTURES, MIDDLE, "a"));
+    shots("long", &PICTURES, "a");
+    shots("scrolled", &PICTURES, "a pgdn");
 }
 
 #[test]
 fn a_graded_answer_looked_back_at() {
-    insta::assert_snapshot!("graded_80x24", shot(&PLAIN, SMALL, "b f left f"));
+    shots("graded", &PLAIN, "b f left f");
 }
 
 #[test]
 fn a_second_turn_with_two_pictures() {
-    insta::assert_snapshot!("second_turn_80x24", shot(&PICTURES, SMALL, "g \"5\" enter p"));
-    insta::assert_snapshot!("second_turn_160x50", shot(&PICTURES, LARGE, "g \"5\" enter"));
+    shots("second_turn", &PICTURES, "g \"5\" enter p");
 }
 
 #[test]
 fn an_empty_answer_a_lost_picture_and_a_broken_one_are_said() {
-    insta::assert_snapshot!("empty_80x24", shot(&PLAIN, SMALL, "g \"7\" enter"));
-    insta::assert_snapshot!("lost_80x24", shot(&PICTURES, SMALL, "g \"10\" enter"));
-    insta::assert_snapshot!("broken_100x30", shot(&PICTURES, MIDDLE, "g \"11\" enter"));
+    shots("empty", &PLAIN, "g \"7\" enter");
+    shots("lost", &PICTURES, "g \"10\" enter");
+    shots("broken", &PICTURES, "g \"11\" enter");
 }
 
 #[test]
 fn what_a_terminal_would_obey_is_shown_as_marks() {
-    insta::assert_snapshot!("hostile_80x24", shot(&PLAIN, SMALL, "g \"9\" enter"));
+    shots("hostile", &PLAIN, "g \"9\" enter");
 }
 
 #[test]
 fn answers_side_by_side_in_a_list_and_in_a_grid() {
-    insta::assert_snapshot!("side_80x24", shot(&SIDE, SMALL, "c s"));
-    insta::assert_snapshot!("side_100x30", shot(&SIDE, MIDDLE, "c s"));
-    insta::assert_snapshot!("side_160x50", shot(&SIDE, LARGE, "c s"));
+    shots("side", &SIDE, "c s");
 }
 
 #[test]
 fn the_keys_and_the_rubric() {
-    insta::assert_snapshot!("help_80x24", shot(&PLAIN, SMALL, "?"));
-    insta::assert_snapshot!("help_80x24_end", shot(&PLAIN, SMALL, "? end"));
-    insta::assert_snapshot!("help_160x50", shot(&PLAIN, LARGE, "?"));
+    shots("help", &PLAIN, "?");
+    shots("help_end", &PLAIN, "? end");
 }
 
 #[test]
 fn a_note_is_typed_in_chinese() {
-    insta::assert_snapshot!("note_80x24", shot(&PLAIN, SMALL, "n \"图片很暗，猫_ok\" left"));
-    insta::assert_snapshot!("noted_80x24", shot(&PLAIN, SMALL, "n \"图片很暗\" enter ? esc"));
+    shots("note", &PLAIN, "n \"图片很暗，猫_ok\" left");
+    shots("noted", &PLAIN, "n \"图片很暗\" enter ? esc");
+}
+
+#[test]
+fn a_search_and_a_number_are_typed() {
+    shots("search", &PLAIN, "/ \"colours");
+    shots("found", &PLAIN, "/ \"colours\" enter");
+    shots("go_to", &PLAIN, "g \"7");
 }
 
 #[test]
 fn a_key_that_does_nothing_says_so() {
-    insta::assert_snapshot!("mistyped_80x24", shot(&PLAIN, SMALL, "x"));
+    shots("mistyped", &PLAIN, "x");
 }
 
 #[test]
 fn a_picture_over_the_whole_screen_closer() {
-    insta::assert_snapshot!("zoom_80x24", shot(&PICTURES, SMALL, "+ + right"));
+    shots("zoom", &PICTURES, "+ + right");
 }
 
 #[test]
 fn all_answers_graded() {
-    insta::assert_snapshot!("finished_80x24", shot(&PLAIN, SMALL, "a b c d a b c d s f a b"));
+    shots("finished", &PLAIN, "a b c d a b c d s f a b");
 }
 
 #[test]
 fn only_the_skipped_are_walked_through() {
-    insta::assert_snapshot!("filter_80x24", shot(&PLAIN, SMALL, "a s s v v"));
+    shots("filter", &PLAIN, "a s s v v");
 }
 
 #[test]
@@ -112,7 +121,10 @@ fn practice_says_what_would_fit_and_why() {
     let mut session = Session::practice(practice_deck(folder.path()));
     let mut keyboard = Keyboard::new(&mut session, &Options { practice: true, ..PLAIN }, SMALL);
     keyboard.keys("c");
-    insta::assert_snapshot!("advice_80x24", with_styles(&mut keyboard));
+    for size in [SMALL, MIDDLE, LARGE] {
+        keyboard.resize(size);
+        insta::assert_snapshot!(format!("advice_{}x{}", size.0, size.1), with_styles(&mut keyboard));
+    }
     keyboard.keys("enter");
     assert_eq!(keyboard.card(), 1);
 }
@@ -124,5 +136,20 @@ fn an_adjudicator_sees_both_grades_and_nobodys_name() {
     deck.cards[0].given = vec![Grade::A, Grade::C];
     let mut session = Session::practice(deck);
     let mut keyboard = Keyboard::new(&mut session, &PLAIN, SMALL);
-    insta::assert_snapshot!("adjudicate_80x24", with_styles(&mut keyboard));
+    for size in [SMALL, MIDDLE, LARGE] {
+        keyboard.resize(size);
+        insta::assert_snapshot!(format!("adjudicate_{}x{}", size.0, size.1), with_styles(&mut keyboard));
+    }
+}
+
+#[test]
+fn what_the_session_warns_of_takes_the_rows_that_it_needs() {
+    let folder = pictures();
+    let mut session = Session::practice(deck(folder.path()));
+    let mut keyboard = Keyboard::new(&mut session, &PICTURES, SMALL);
+    keyboard.grader.warn(&["sheets/study/anna.jsonl:17: the last line was torn (37 bytes) and is dropped".to_owned()]);
+    for size in [SMALL, MIDDLE, LARGE] {
+        keyboard.resize(size);
+        insta::assert_snapshot!(format!("warned_{}x{}", size.0, size.1), with_styles(&mut keyboard));
+    }
 }
