@@ -281,14 +281,15 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_ablation_is_sound_and_its_reference_is_trained_by_the_recipe_of_owl_mini() {
+    fn the_committed_ablation_is_sound_and_its_reference_is_made_of_stages_of_owl_mini() {
         let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
         let plan = Plan::read(&recipes.join("ablation.toml")).unwrap();
         let settings = &plan.settings;
         let reference = settings.variants.iter().find(|variant| variant.name == settings.reference).unwrap();
         let (ours, own) = (plan.recipe(reference, 0).unwrap(), Recipe::read(&recipes.join("owl-mini.toml")).unwrap());
-        let digests =
-            |recipe: &Recipe| recipe.stages.iter().map(|stage| recipe.stage_sha256(stage)).collect::<Vec<_>>();
-        assert_eq!(digests(&ours), digests(&own));
+        let digests = |recipe: &Recipe| {
+            recipe.stages.iter().map(|stage| recipe.stage_sha256(stage)).collect::<BTreeSet<_>>()
+        };
+        assert!(digests(&ours).is_subset(&digests(&own)));
     }
 }
