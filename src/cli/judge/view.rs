@@ -27,6 +27,9 @@ pub fn summary(summary: &Summary) -> String {
     if !summary.missing.is_empty() {
         parts.push(missing(summary));
     }
+    if summary.unselected > 0 {
+        parts.push(format!("left out: {} questions outside the selection of the run", summary.unselected));
+    }
     if !summary.probes.is_empty() {
         parts.push(format!("May this judge be believed?\n{}", probes(&summary.probes)));
     }
