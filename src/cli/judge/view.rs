@@ -188,10 +188,10 @@ fn checked(check: &Check) -> String {
         table.add_row([
             sanitize::terminal(&subset),
             part.n.to_string(),
-            interval(&part.equal),
-            interval(&part.kappa_linear),
-            interval(&part.kappa_quadratic),
-            interval(&part.alpha_ordinal),
+            cell(&part.equal),
+            cell(&part.kappa_linear),
+            cell(&part.kappa_quadratic),
+            cell(&part.alpha_ordinal),
         ]);
     }
     lines.push(finished(table));
@@ -230,6 +230,11 @@ fn interval(interval: &Interval) -> String {
         (Some(value), Some(low), Some(high)) => format!("{value:.2} [{low:.2}, {high:.2}]"),
         _ => sanitize::terminal(&interval.method),
     }
+}
+
+/// An interval in a column; why there is none says `summary.json`.
+fn cell(of: &Interval) -> String {
+    if of.low.is_some() { interval(of) } else { "undefined".to_owned() }
 }
 
 fn counts(summary: &Summary) -> String {
