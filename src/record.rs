@@ -2,12 +2,18 @@
 //!
 //! Unknown fields are ignored on reading, so that a newer program's files can be read by an older one.
 
+mod grade;
+
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::backend::FailureKind;
 /// The plain types of a backend that rows repeat.
 pub use crate::backend::{BackendInfo, Decoding, FinishReason, TemplateId};
+use crate::error::Error;
 use crate::evalset::{Selection, Subset};
+pub use grade::Grade;
 
 /// A row of `answers.jsonl`: OwlEval's five fields and what a run knows about the answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -206,6 +212,21 @@ impl From<&Selection> for SelectionId {
     }
 }
 
+impl SelectionId {
+    /// The selection that this is the identity of.
+    ///
+    /// # Errors
+    /// Where the shard is none.
+    pub fn selection(&self) -> Result<Selection, Error> {
+        Ok(Selection {
+            subset: self.subset,
+            abilities: self.abilities.clone(),
+            limit: self.limit,
+            shard: self.shard.as_deref().map(str::parse).transpose()?,
+        })
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Software {
     pub version: String,
@@ -228,4 +249,14 @@ pub struct Counts {
     pub answered: usize,
     pub failed: usize,
     pub blocked: usize,
+}
+
+/// `A` to `D`, in either case.
+impl FromStr for Grade {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::from_letter(text)
+            .ok_or_else(|| Error::input(format!("{text:?} is no grade")).remedy("the grades are A, B, C and D"))
+    }
 }

@@ -287,9 +287,8 @@ mod tests {
         let settings = &plan.settings;
         let reference = settings.variants.iter().find(|variant| variant.name == settings.reference).unwrap();
         let (ours, own) = (plan.recipe(reference, 0).unwrap(), Recipe::read(&recipes.join("owl-mini.toml")).unwrap());
-        let digests = |recipe: &Recipe| {
-            recipe.stages.iter().map(|stage| recipe.stage_sha256(stage)).collect::<BTreeSet<_>>()
-        };
+        let digests =
+            |recipe: &Recipe| recipe.stages.iter().map(|stage| recipe.stage_sha256(stage)).collect::<BTreeSet<_>>();
         assert!(digests(&ours).is_subset(&digests(&own)));
     }
 }

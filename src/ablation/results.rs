@@ -86,7 +86,7 @@ impl Results {
                 let state = shelf::state(&link.folder)?
                     .ok_or_else(|| Error::input(format!("stage {} is not trained", link.stage)).at(&link.folder))?;
                 let groups = shelf::stage(&recipe, &link).map(|stage| stage.trainable.clone()).unwrap_or_default();
-                let groups = groups.iter().map(|group| name_of(group)).collect::<Result<Vec<_>>>()?;
+                let groups = groups.iter().map(name_of).collect::<Result<Vec<_>>>()?;
                 results.stages.push(StageRow {
                     variant: variant.name.clone(),
                     replicate: replicate + 1,

@@ -47,11 +47,8 @@ mod tests;
 mod verify;
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-use crate::error::Error;
 
 pub use adjudicate::{disagreements, undecided};
 pub use answers::AnswerSource;
@@ -67,41 +64,7 @@ pub use session::{Opening, Session};
 pub use table::{Read as GradeRow, read as read_grades};
 pub use verify::{Finding, verify};
 
-/// How good an answer is, from [`Grade::A`] (best) to [`Grade::D`]. What they mean is the matter of a [`Rubric`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Grade {
-    A,
-    B,
-    C,
-    D,
-}
-
-impl Grade {
-    pub const ALL: [Self; 4] = [Self::A, Self::B, Self::C, Self::D];
-}
-
-impl std::fmt::Display for Grade {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::A => "A",
-            Self::B => "B",
-            Self::C => "C",
-            Self::D => "D",
-        })
-    }
-}
-
-/// `A` to `D`, in either case.
-impl FromStr for Grade {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        Self::ALL
-            .into_iter()
-            .find(|grade| grade.to_string().eq_ignore_ascii_case(text))
-            .ok_or_else(|| Error::input(format!("{text:?} is no grade")).remedy("the grades are A, B, C and D"))
-    }
-}
+pub use crate::record::Grade;
 
 /// A question and its answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

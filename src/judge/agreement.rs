@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Check, Interval, LeftOut, Powered, passes};
 use super::definition::JudgeKind;
-use super::grade::Grade;
 use super::group::parts;
 use super::human::Graded;
 use super::plan::{Plan, Target};
 use super::row::{JudgementRow, Verdict};
 use super::tally::{self, Opinion, grade_of};
 use crate::error::{Error, Result};
+use crate::record::Grade;
 use crate::stats::{Additive, Alpha, Clusters, Confusion, Draws, Estimate, Judged, Metric, Undefined, Weights};
 
 /// How well the judge agrees with people on the questions of one subset or ability.

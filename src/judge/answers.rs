@@ -1,5 +1,6 @@
 //! The answers under judgement: a run folder or a bare file, told apart from what only stands in an answer's place.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::backend::published::PublishedAnswers;
 use crate::error::{Error, Result};
 use crate::evalset::{EvalSet, Item};
+use crate::record::{History, RunManifest};
 use crate::store::run_folder;
 
 /// The answers of one model.
@@ -15,6 +17,8 @@ use crate::store::run_folder;
 pub struct Answers {
     pub model_id: String,
     published: PublishedAnswers,
+    /// The questions that the model was asked; `None` where only the evalset tells.
+    asked: Option<BTreeSet<u64>>,
 }
 
 /// Which answers they were, for the summary.
@@ -32,8 +36,10 @@ impl Answers {
     /// # Errors
     /// Where it cannot be read, is a run of another evalset, or answers no question of this one.
     pub fn open(path: &Path, evalset: &EvalSet) -> Result<Self> {
+        let mut asked = None;
         if path.is_dir() {
-            let answered = run_folder::read_manifest(path)?.evalset;
+            let manifest = run_folder::read_manifest(path)?;
+            let answered = &manifest.evalset;
             if answered.sha256 != evalset.sha256 {
                 return Err(Error::input(format!(
                     "the run answered the evalset {} of another digest than that of {}",
@@ -42,6 +48,7 @@ impl Answers {
                 .at(path)
                 .remedy("name the evalset that was answered, with --evalset"));
             }
+            asked = Some(asked_by(&manifest, evalset)?);
         }
         let published = PublishedAnswers::open(path)?;
         if !evalset.turns().any(|(_, turn)| published.answer(turn.question_id).is_some()) {
@@ -49,7 +56,13 @@ impl Answers {
                 .at(path)
                 .remedy("name the evalset that was answered, with --evalset"));
         }
-        Ok(Self { model_id: published.model_id().to_owned(), published })
+        Ok(Self { model_id: published.model_id().to_owned(), published, asked })
+    }
+
+    /// Whether the model was asked the question: a run over a part of an evalset has no answers to the rest, and none of
+    /// them is missing.
+    pub fn was_asked(&self, question_id: u64) -> bool {
+        self.asked.as_ref().is_none_or(|asked| asked.contains(&question_id))
     }
 
     /// The answer to a question.
@@ -78,6 +91,16 @@ impl Answers {
             sha256: self.published.sha256().to_owned(),
         }
     }
+}
+
+/// The questions of a run's own selection.
+fn asked_by(manifest: &RunManifest, evalset: &EvalSet) -> Result<BTreeSet<u64>> {
+    let selected = manifest.selection.selection()?.pick(evalset)?;
+    let history_is_own = manifest.history == History::Own;
+    let ids = selected.iter().flat_map(|one| {
+        one.asked(history_is_own).into_iter().map(|turn| one.item.turns[turn].question_id).collect::<Vec<u64>>()
+    });
+    Ok(ids.collect())
 }
 
 /// Digest of the text of an answer, which ties a rating to what was rated.

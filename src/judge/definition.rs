@@ -7,6 +7,8 @@ use include_dir::{Dir, include_dir};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::reply::Wanted;
+use super::scale::Scale;
 use crate::backend::Decoding;
 use crate::error::{Error, IoContext as _, Result};
 
@@ -62,16 +64,6 @@ pub enum JudgeKind {
     Grade,
     /// No model: the answer beside the references.
     Reference,
-}
-
-/// The lowest and the highest score.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Scale(pub f64, pub f64);
-
-impl Scale {
-    pub fn holds(self, score: f64) -> bool {
-        (self.0..=self.1).contains(&score)
-    }
 }
 
 /// In which orders two answers are shown.
@@ -262,6 +254,15 @@ impl Definition {
         Ok(definition)
     }
 
+    /// The form of the verdict that this judge is asked for. A reference judge is asked for none.
+    pub fn wanted(&self) -> Wanted {
+        match self.kind {
+            JudgeKind::Pair => Wanted::Scores(self.scale),
+            JudgeKind::Grade => Wanted::Grade,
+            JudgeKind::Single | JudgeKind::Reference => Wanted::Score(self.scale),
+        }
+    }
+
     fn refuse_nonsense(&self) -> Result<(), String> {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let not_negative = |value: f64| value.is_finite() && value >= 0.0;
@@ -317,11 +318,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_four_built_in_judges_can_be_read_and_differ_in_their_digests() {
-        assert_eq!(built_in_names(), ["grade", "pair", "reference", "single"]);
+    fn the_built_in_judges_can_be_read_and_differ_in_their_digests() {
+        assert_eq!(built_in_names(), ["grade", "pair", "reference", "short", "single"]);
         let judges: Vec<Definition> = built_in_names().iter().map(|name| Definition::open(name).unwrap()).collect();
         let digests: std::collections::BTreeSet<&str> = judges.iter().map(|judge| judge.sha256.as_str()).collect();
-        assert_eq!(digests.len(), 4);
+        assert_eq!(digests.len(), judges.len());
         for judge in &judges {
             assert_eq!(judge.prompt.is_empty(), judge.kind == JudgeKind::Reference, "{}", judge.name);
         }
@@ -367,6 +368,6 @@ mod tests {
         let error = Definition::open(folder("kind = \"single\"", None).path()).unwrap_err();
         assert!(error.to_string().contains("no prompt"), "{error}");
         let error = Definition::open("no-such-judge").unwrap_err();
-        assert!(error.remedy_text().unwrap().contains("grade, pair, reference, single"));
+        assert!(error.remedy_text().unwrap().contains("grade, pair, reference, short, single"));
     }
 }

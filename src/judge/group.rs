@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::definition::JudgeKind;
 use super::plan::Plan;
 use super::reference::Measures;
 use super::row::Verdict;
@@ -17,7 +16,7 @@ pub struct Group {
     pub subset: String,
     /// The ability's name.
     pub name: Option<String>,
-    /// Questions of the evalset that such a judge could judge.
+    /// Questions that the model was asked and that such a judge could judge.
     pub questions: usize,
     pub answers: usize,
     pub judged: usize,
@@ -86,11 +85,10 @@ pub struct MeasureLine {
 /// All, each subset and each ability that occurs, of each model.
 pub(super) fn groups(plan: &Plan<'_>, opinions: &[Option<Opinion>]) -> Vec<Group> {
     let mut groups = Vec::new();
-    let judgeable = |turn: &&Turn| plan.judge.kind != JudgeKind::Reference || !turn.reference.is_empty();
     for (index, answers) in plan.answers.iter().enumerate() {
         for (subset, name, holds) in parts(plan) {
-            let questions =
-                plan.evalset.turns().map(|(_, turn)| turn).filter(judgeable).filter(|turn| holds(turn)).count();
+            let is_counted = |turn: &&Turn| holds(turn) && plan.judges(turn) && plan.was_asked(index, turn);
+            let questions = plan.evalset.turns().map(|(_, turn)| turn).filter(is_counted).count();
             let chosen: Vec<Option<&Opinion>> = plan
                 .targets
                 .iter()

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 use super::check::GradesId;
-use super::grade::Grade;
 use crate::error::{Error, IoContext as _, Result};
+use crate::record::Grade;
 
 /// The columns that are needed here; the file has more, in any order.
 #[derive(Deserialize)]

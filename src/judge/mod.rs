@@ -19,7 +19,6 @@ mod check;
 mod course;
 mod definition;
 mod folder;
-mod grade;
 mod group;
 mod human;
 mod offline;
@@ -29,6 +28,7 @@ mod prompt;
 mod reference;
 mod reply;
 mod row;
+mod scale;
 mod summary;
 mod tally;
 mod trial;
@@ -39,10 +39,9 @@ pub use budget::{Budget, Tokens};
 pub use check::{Check, GradesId, Interval, LeftOut, Powered};
 pub use course::{AskFailure, Course, Ended, Event, Outcome, Outlook};
 pub use definition::{
-    AgreementStatistic, Definition, JudgeKind, Orders, PicturePolicy, Price, ProbePlan, Scale, Standard, built_in_names,
+    AgreementStatistic, Definition, JudgeKind, Orders, PicturePolicy, Price, ProbePlan, Standard, built_in_names,
 };
 pub use folder::{JUDGEMENTS, JudgementFolder, Known, SUMMARY};
-pub use grade::Grade;
 pub use group::{GradeLine, Group, MeasureLine, PairLine, ScoreLine};
 pub use human::Graded;
 pub use offline::judge_offline;
@@ -51,5 +50,6 @@ pub use probe::ProbeKind;
 pub use reference::{Measures, measure};
 pub use reply::{Said, Wanted, parse};
 pub use row::{JudgementRow, PicturesShown, Usage, Verdict};
+pub use scale::Scale;
 pub use summary::{AskCounts, Coverage, JudgeId, Licence, Material, PictureCounts, SUMMARY_SCHEMA, Summary};
 pub use trial::Trial;

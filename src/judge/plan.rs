@@ -58,6 +58,8 @@ pub struct Plan<'a> {
     pub targets: Vec<Target<'a>>,
     /// Answers that are not there.
     pub missing: Vec<Missing>,
+    /// Questions that were not asked of a model, or not of both: they are left out, and nothing is missing there.
+    pub unselected: usize,
     pub repeats: u32,
     pub asks: Vec<Ask>,
 }
@@ -107,6 +109,7 @@ impl<'a> Plan<'a> {
             against,
             targets: Vec::new(),
             missing: Vec::new(),
+            unselected: 0,
             repeats,
             asks: Vec::new(),
         };
@@ -123,11 +126,26 @@ impl<'a> Plan<'a> {
         Ok(plan)
     }
 
+    /// Whether such a judge can judge answers to the question.
+    pub fn judges(&self, turn: &Turn) -> bool {
+        self.judge.kind != JudgeKind::Reference || !turn.reference.is_empty()
+    }
+
+    /// Whether the model of these answers was asked the question, and the one beside it too.
+    pub fn was_asked(&self, answers: usize, turn: &Turn) -> bool {
+        self.answers[answers].was_asked(turn.question_id)
+            && self.against.is_none_or(|against| against.was_asked(turn.question_id))
+    }
+
     fn find_targets(&mut self) {
         for (index, answers) in self.answers.iter().enumerate() {
             for item in &self.evalset.items {
                 for (turn, asked) in item.turns.iter().enumerate() {
-                    if self.judge.kind == JudgeKind::Reference && asked.reference.is_empty() {
+                    if !self.judges(asked) {
+                        continue;
+                    }
+                    if !self.was_asked(index, asked) {
+                        self.unselected += 1;
                         continue;
                     }
                     let missing =
@@ -257,11 +275,7 @@ impl<'a> Plan<'a> {
         decoding.seed = decoding.seed.wrapping_add(u64::from(ask.repeat));
         Ok(Prepared {
             chat: ChatRequest { messages, decoding, extra: serde_json::Map::new() },
-            wanted: match self.judge.kind {
-                JudgeKind::Pair => Wanted::Scores(self.judge.scale),
-                JudgeKind::Grade => Wanted::Grade,
-                JudgeKind::Single | JudgeKind::Reference => Wanted::Score(self.judge.scale),
-            },
+            wanted: self.judge.wanted(),
             pictures: match (target.item.images.is_empty(), pictures.is_empty()) {
                 (true, _) => PicturesShown::None,
                 (false, true) => PicturesShown::Withheld,

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::definition::{JudgeKind, Scale};
+use super::definition::JudgeKind;
+use super::scale::Scale;
 
 /// What is done to an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -142,9 +142,12 @@ mod tests {
     #[test]
     fn the_prompts_of_the_built_in_judges_read_so() {
         let references = ["red".to_owned(), "dark red".to_owned()];
-        for (name, answers) in
-            [("pair", &["It is red.", "Blue."][..]), ("single", &["It is red."]), ("grade", &["Red"])]
-        {
+        for (name, answers) in [
+            ("pair", &["It is red.", "Blue."][..]),
+            ("single", &["It is red."]),
+            ("grade", &["Red"]),
+            ("short", &["Red"]),
+        ] {
             let judge = Definition::open(name).unwrap();
             let text = render(&judge, &material(answers, &references), "0123456789abcdef").unwrap();
             insta::assert_snapshot!(format!("prompt_of_{name}"), text);

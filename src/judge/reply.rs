@@ -18,8 +18,8 @@ mod tokens;
 
 use serde::{Deserialize, Serialize};
 
-use super::definition::Scale;
-use super::grade::Grade;
+use super::scale::Scale;
+use crate::record::Grade;
 
 /// The form of the verdict that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq)]

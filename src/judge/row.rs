@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::grade::Grade;
 use super::probe::ProbeKind;
 use super::reference::Measures;
 use super::reply::Said;
-use crate::record::FinishReason;
+use crate::record::{FinishReason, Grade};
 
 /// What one ask gave. A reply that could not be read is a row too: it was answered, and is not asked again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,10 +6,11 @@ use super::answers::AnswersId;
 use super::budget::Tokens;
 use super::check::Check;
 use super::course::AskFailure;
-use super::definition::{JudgeKind, Scale};
+use super::definition::JudgeKind;
 use super::group::{Group, groups};
 use super::plan::{Missing, Plan};
 use super::row::{JudgementRow, PicturesShown};
+use super::scale::Scale;
 use super::tally;
 use super::trial::{self, Trial};
 use crate::record::{EvalSetId, Software};
@@ -39,6 +40,9 @@ pub struct Summary {
     pub tokens: Tokens,
     pub cost: Option<f64>,
     pub missing: Vec<Missing>,
+    /// Questions outside the selections of the runs; none of them is missing.
+    #[serde(default)]
+    pub unselected: usize,
     pub software: Software,
 }
 
@@ -159,6 +163,7 @@ impl Summary {
             tokens,
             cost,
             missing,
+            unselected: plan.unselected,
             software: Software::this(),
         }
     }

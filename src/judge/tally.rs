@@ -1,10 +1,10 @@
 //! Rows become judgements: one of each answer, from all orders and repeats.
 
 use super::definition::{JudgeKind, Orders};
-use super::grade::Grade;
 use super::plan::Plan;
 use super::reference::Measures;
 use super::row::{JudgementRow, Verdict};
+use crate::record::Grade;
 
 /// What the judge thinks of one answer.
 #[derive(Debug, Clone, PartialEq)]

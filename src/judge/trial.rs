@@ -11,7 +11,7 @@ use super::tally::{Opinion, mean};
 /// The outcome of one probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trial {
-    /// `order` (of a judge of pairs), `same`, `longer`, `injected` or `swapped`.
+    /// `order` (of a judge of pairs), `same`, `longer`, `injected`, `swapped` or `constant` (of one answer).
     pub probe: String,
     /// What a fooled judge does.
     pub fault: String,
@@ -75,7 +75,26 @@ pub fn trials(plan: &Plan<'_>, rows: &[Option<JudgementRow>], opinions: &[Option
             mean(&changes),
         ));
     }
+    trials.extend(constant(plan, rows));
     trials
+}
+
+/// Whether the judge says the same of everything, altered answers included. Such a judge is raised by nothing and would
+/// pass most probes; of a judge of pairs the others tell it.
+fn constant(plan: &Plan<'_>, rows: &[Option<JudgementRow>]) -> Option<Trial> {
+    let has_probes = plan.asks.iter().any(|ask| ask.probe.is_some());
+    if !has_probes || plan.judge.kind == JudgeKind::Pair {
+        return None;
+    }
+    let values: Vec<f64> = rows.iter().flatten().filter_map(value).collect();
+    let judged = if values.len() > 1 { values.len() } else { 0 };
+    let fooled = if values.windows(2).all(|pair| pair[0] == pair[1]) { judged } else { 0 };
+    Some(trial(plan, "constant", "says the same of every answer", rows.len(), judged, fooled, None))
+}
+
+/// A score, or a grade in steps above D.
+fn value(row: &JudgementRow) -> Option<f64> {
+    row.score.or_else(|| row.grade.map(|grade| 3.0 - grade.index() as f64))
 }
 
 fn trial(
@@ -114,7 +133,6 @@ fn raised(plan: &Plan<'_>, probe: ProbeKind, altered: &JudgementRow, base: &Judg
         JudgeKind::Grade => (0.0, 3.0),
         _ => (plan.judge.scale.0, plan.judge.scale.1),
     };
-    let value = |row: &JudgementRow| row.score.or_else(|| row.grade.map(|grade| 3.0 - grade.index() as f64));
     let (altered, base) = (value(altered)?, value(base)?);
     let is_fooled = match probe {
         ProbeKind::Same => altered != base,

@@ -106,6 +106,24 @@ fn a_judge_that_prefers_a_place_makes_ties_and_is_found_out() {
 }
 
 #[test]
+fn a_judge_that_says_the_same_of_everything_is_found_out() {
+    let place = Place::new();
+    let server = Server::start(|_, _| reply("D"));
+    let arguments = ["right.jsonl", "--judge", "short", "--json"];
+    let output = finish(place.ask(&server, &arguments).spawn().expect("it starts"));
+    let printed: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    let outcome = |name: &str| {
+        let probes = printed["probes"].as_array().expect("a list");
+        let probe = probes.iter().find(|probe| probe["probe"] == name).expect("a probe");
+        (probe["fooled"].clone(), probe["passed"].clone())
+    };
+    // Nothing raises it, and what is lowest already cannot be lowered.
+    assert_eq!(outcome("injected"), (json!(0), json!(true)));
+    assert_eq!(outcome("swapped"), (json!(0), Value::Null));
+    assert_eq!(outcome("constant"), (json!(9 + 6 * 4), json!(false)));
+}
+
+#[test]
 fn a_reply_that_cannot_be_read_is_asked_for_once_more_and_is_then_missing() {
     let place = Place::new();
     // Question 2 is never judged readably, question 3 at the second attempt.
@@ -141,6 +159,30 @@ fn a_reply_that_cannot_be_read_is_asked_for_once_more_and_is_then_missing() {
         "{told}"
     );
     assert!(told.contains("2: the judge's reply could not be read"), "{told}");
+}
+
+#[test]
+fn of_a_run_over_a_part_of_an_evalset_the_rest_is_not_missing() {
+    let place = Place::new();
+    let run = ["run", "--evalset", "set", "--answers", "right.jsonl", "--limit", "3", "--out", "part"];
+    let output = finish(place.owleval(&run).spawn().expect("it starts"));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
+    let output = finish(place.judge(&["part", "--evalset", "set", "--out", "j"]).spawn().expect("it starts"));
+    let told = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}{}", stderr(&output));
+    // Nine of the ten questions have a reference.
+    assert!(told.contains("left out: 6 questions outside the selection") && !told.contains("missing"), "{told}");
+    let summary: Value = serde_json::from_slice(&place.bytes("j")["summary.json"]).expect("JSON");
+    assert_eq!((&summary["groups"][0]["questions"], &summary["unselected"]), (&json!(3), &json!(6)));
+
+    let server = Server::start(|prompt, _| honest(prompt));
+    let pair = ["right.jsonl", "--against", "part-of-wrong", "--no-probes", "--judge", "pair"];
+    let run = ["run", "--evalset", "set", "--answers", "wrong.jsonl", "--subset", "single_turn", "--limit", "4"];
+    finish(place.owleval(&[&run[..], &["--out", "part-of-wrong"]].concat()).spawn().expect("it starts"));
+    let output = finish(place.ask_into(&server, &pair, "pairs").spawn().expect("it starts"));
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(server.requests(), 4 * 2, "compared where both were asked");
 }
 
 #[test]

@@ -29,7 +29,11 @@ impl Server {
     fn ask(&self, request: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let length = body.len();
-        write!(stream, "{request} HTTP/1.1\r\nHost: owl\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
+        write!(
+            stream,
+            "{request} HTTP/1.1\r\nHost: owl\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .unwrap();
         let mut reply = String::new();
         stream.read_to_string(&mut reply).unwrap();
         reply

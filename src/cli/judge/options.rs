@@ -31,7 +31,7 @@ pub struct JudgeArguments {
     /// The evalset that was answered [default: that of the run folder]
     #[arg(long, value_name = "NAME-OR-DIR")]
     pub evalset: Option<String>,
-    /// pair, single, grade, reference, or a folder with judge.toml
+    /// pair, single, grade, short (for a small model), reference, or a folder with judge.toml
     ///
     /// [default: pair with --against, single with --endpoint, else reference]
     #[arg(long, value_name = "NAME-OR-DIR", verbatim_doc_comment)]

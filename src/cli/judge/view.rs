@@ -27,6 +27,9 @@ pub fn summary(summary: &Summary) -> String {
     if !summary.missing.is_empty() {
         parts.push(missing(summary));
     }
+    if summary.unselected > 0 {
+        parts.push(format!("left out: {} questions outside the selection of the run", summary.unselected));
+    }
     if !summary.probes.is_empty() {
         parts.push(format!("May this judge be believed?\n{}", probes(&summary.probes)));
     }
@@ -185,10 +188,10 @@ fn checked(check: &Check) -> String {
         table.add_row([
             sanitize::terminal(&subset),
             part.n.to_string(),
-            interval(&part.equal),
-            interval(&part.kappa_linear),
-            interval(&part.kappa_quadratic),
-            interval(&part.alpha_ordinal),
+            cell(&part.equal),
+            cell(&part.kappa_linear),
+            cell(&part.kappa_quadratic),
+            cell(&part.alpha_ordinal),
         ]);
     }
     lines.push(finished(table));
@@ -227,6 +230,11 @@ fn interval(interval: &Interval) -> String {
         (Some(value), Some(low), Some(high)) => format!("{value:.2} [{low:.2}, {high:.2}]"),
         _ => sanitize::terminal(&interval.method),
     }
+}
+
+/// An interval in a column; why there is none says `summary.json`.
+fn cell(of: &Interval) -> String {
+    if of.low.is_some() { interval(of) } else { "undefined".to_owned() }
 }
 
 fn counts(summary: &Summary) -> String {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{Candidate, Said, Wanted};
-use crate::judge::definition::Scale;
-use crate::judge::grade::Grade;
+use crate::judge::scale::Scale;
+use crate::record::Grade;
 
 /// The verdict of the last JSON object that has one, of those that are not within another.
 pub(super) fn last(text: &str, wanted: Wanted) -> Option<Candidate> {

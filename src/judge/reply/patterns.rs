@@ -2,8 +2,8 @@
 
 use super::tokens::{Token, TokenKind};
 use super::{Candidate, Said};
-use crate::judge::definition::Scale;
-use crate::judge::grade::Grade;
+use crate::judge::scale::Scale;
+use crate::record::Grade;
 
 /// What announces a verdict, in the languages of the evalsets; also as the end of a longer word of theirs.
 const ANNOUNCEMENTS: [&str; 12] = [
@@ -85,7 +85,8 @@ pub(super) fn grade(tokens: &[Token<'_>]) -> Option<Candidate> {
         if word.len() != 1 || !word.starts_with(|c: char| c.is_ascii_uppercase()) {
             continue;
         }
-        if is_announced(tokens, index) || is_bracketed(tokens, index) || is_alone_on_its_line(tokens, index, index) {
+        let end = after_letter(tokens, index);
+        if is_announced(tokens, index) || is_bracketed(tokens, index) || is_alone_on_its_line(tokens, index, end) {
             let next = tokens.get(index + 1);
             let offers_another = next.is_some_and(|next| {
                 let then = |offset: usize| tokens.get(index + offset).map(|token| token.kind);
@@ -100,6 +101,16 @@ pub(super) fn grade(tokens: &[Token<'_>]) -> Option<Candidate> {
         }
     }
     last
+}
+
+/// The last token of a letter with what it means, in parentheses: "B (fair)".
+fn after_letter(tokens: &[Token<'_>], index: usize) -> usize {
+    let mut line = (index + 1..tokens.len()).skip_while(|at| tokens[*at].is_sign('*'));
+    if !line.next().is_some_and(|at| tokens[at].is_sign('(')) {
+        return index;
+    }
+    let mut line = line.take(FAR).take_while(|at| tokens[*at].kind != TokenKind::Break);
+    line.find(|at| tokens[*at].is_sign(')')).unwrap_or(index)
 }
 
 /// Whether an announcement stands before, with nothing but signs, line breaks and small words in between.

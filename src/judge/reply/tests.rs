@@ -1,7 +1,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::judge::definition::JudgeKind;
 
 const TEN: Scale = Scale(1.0, 10.0);
 
@@ -175,6 +174,11 @@ fn a_grade_is_read_in_every_form_that_judges_write_it() {
         "A cup is there, but a wrong colour.\nGrade: B",
         "Grade: A\nOn a second look the colour is wrong.\nGrade: B",
         "It deserves no A.\n\nB",
+        // A small judge that was asked for a letter says on until it is stopped.
+        "B\n[BEGIN ANSWER",
+        "B\n\nThe answer",
+        "B (fair)",
+        "**B** (acceptable, with minor errors)",
     ] {
         assert_eq!(grade(reply), Some(Grade::B), "{reply}");
     }
@@ -190,6 +194,12 @@ fn what_is_no_grade_is_unreadable() {
         "Grade: A or B",
         "Grade: A/B",
         "Grade: good",
+        // The menu, whole or cut off, is no choice from it.
+        "A (right), B (small errors), C (big errors) or D (wrong)",
+        "A (right), B (small",
+        "A (right",
+        "A. right, with small errors\nB. fair",
+        "A: good",
         "I would grade a cup higher.",
         "A cup stands on a table.",
         "{\"grade\": \"E\"}",
@@ -204,11 +214,7 @@ fn what_is_no_grade_is_unreadable() {
 fn a_judge_that_repeats_what_it_was_told_has_given_no_verdict() {
     for name in super::super::definition::built_in_names() {
         let judge = super::super::Definition::open(name).unwrap();
-        let wanted = match judge.kind {
-            JudgeKind::Pair => Wanted::Scores(judge.scale),
-            JudgeKind::Grade => Wanted::Grade,
-            JudgeKind::Single | JudgeKind::Reference => Wanted::Score(judge.scale),
-        };
+        let wanted = judge.wanted();
         for told in [&judge.again, &judge.prompt] {
             assert!(parse(told, wanted).is_none(), "{name}: {told}");
         }

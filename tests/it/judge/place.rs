@@ -122,12 +122,16 @@ impl Place {
 
     /// `owleval judge` in this folder.
     pub fn judge(&self, arguments: &[&str]) -> Command {
+        self.owleval(&[&["judge"], arguments].concat())
+    }
+
+    /// `owleval` in this folder.
+    pub fn owleval(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_owleval"));
         command
             .current_dir(self.folder.path())
             .env_remove("OPENAI_API_KEY")
             .env_remove("RUST_LOG")
-            .arg("judge")
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

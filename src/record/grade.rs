@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A grade, from A (valid and satisfying) to D (irrelevant or invalid).
+/// How good an answer is, from [`Grade::A`] (best) to [`Grade::D`], by a person or by a judge. What they mean is the
+/// matter of a rubric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Grade {
     A,
@@ -33,6 +34,11 @@ impl Grade {
 
 impl std::fmt::Display for Grade {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{self:?}")
+        f.pad(match self {
+            Self::A => "A",
+            Self::B => "B",
+            Self::C => "C",
+            Self::D => "D",
+        })
     }
 }
