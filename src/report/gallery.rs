@@ -31,6 +31,7 @@ pub struct Gallery {
 /// A part of the questions that can be shown alone, by its number.
 #[derive(Debug, Clone, Serialize)]
 struct Filter {
+    number: usize,
     name: String,
     questions: usize,
 }
@@ -69,8 +70,9 @@ struct Asked {
 #[derive(Debug, Clone, Default, Serialize)]
 struct Given {
     model: String,
-    /// None where the text is not at hand.
+    /// None where it is not at hand, for the reason that `why` says.
     text: Option<String>,
+    why: String,
     grades: Vec<Mark>,
     verdict: Option<Mark>,
     right: Option<bool>,
@@ -226,7 +228,7 @@ impl Filters {
     fn number(&mut self, subset: &str, name: &str) -> usize {
         self.names.iter().position(|other| other == subset).unwrap_or_else(|| {
             self.names.push(subset.to_owned());
-            self.list.push(Filter { name: sanitize::terminal(name), questions: 0 });
+            self.list.push(Filter { number: self.list.len(), name: sanitize::terminal(name), questions: 0 });
             self.names.len() - 1
         })
     }
@@ -278,6 +280,9 @@ impl Answers {
             let answered = material.answered.iter().find(|one| one.model_id == *model);
             let text = answered.and_then(|one| one.answer(turn.question_id));
             let text = text.or_else(|| self.texts.get(&key).map(String::as_str));
+            let remark = answered.and_then(|one| one.published.answer(turn.question_id)?.annotation);
+            let why = remark
+                .map_or_else(|| "the text is not at hand".to_owned(), |remark| format!("no answer, but {remark}"));
             let graded = self.graded.get(&key);
             if text.is_none() && graded.is_none() {
                 return None;
@@ -290,6 +295,7 @@ impl Answers {
             Some(Given {
                 model: sanitize::terminal(model),
                 text: text.map(sanitize::terminal_lines),
+                why: sanitize::terminal(&why),
                 grades: graded
                     .iter()
                     .flat_map(|row| &row.grades)

@@ -181,7 +181,7 @@ fn the_judges(judges: &[JudgeRow]) -> Table {
             Cell::Interval([Some(row.coverage.declared), None, None]),
             Cell::text(format!("{} of {}", row.probes_failed, row.probes)),
             Cell::text(format!("{} shown, {} withheld", row.pictures.shown, row.pictures.withheld)),
-            row.kappa_quadratic.map_or_else(|| Cell::text("\u{2013}"), Cell::Interval),
+            Cell::Interval(row.kappa_quadratic.unwrap_or_default()),
             Cell::Number(row.compared.map(|count| count as f64)),
             Cell::text(&row.folder),
         ]
@@ -205,7 +205,7 @@ fn the_judges(judges: &[JudgeRow]) -> Table {
             column("probes_failed", "Probes failed", Kind::Text),
             column("pictures", "Pictures", Kind::Text),
             column("kappa_quadratic", "\u{3ba} with people, quadratic", Kind::Value),
-            column("compared", "Answers compared", Kind::Amount),
+            column("compared", "Answers compared", Kind::Count),
             column("folder", "Folder, from here", Kind::Text),
         ],
         rows: judges.iter().map(row).collect(),
@@ -213,70 +213,57 @@ fn the_judges(judges: &[JudgeRow]) -> Table {
     }
 }
 
+/// What a column says of a group; `None` where its judge has no such thing.
+type Show = fn(&JudgeRow, &JudgedGroup) -> Option<Cell>;
+
+/// The columns after that of the subset.
+fn group_columns() -> Vec<(Column, Show)> {
+    vec![
+        (column("judge", "Judge", Kind::Text), |row, _| {
+            let name = format!("{} ({})", row.judge.name, row.licence.in_words());
+            Some(Cell::named(&row.judge.name, &name))
+        }),
+        (column("model_id", "Model", Kind::Text), |_, group| Some(Cell::text(&group.judged.model_id))),
+        (column("answers", "Answers", Kind::Count), |_, group| Some(Cell::Count(group.judged.answers))),
+        (column("judged", "Judged", Kind::Count), |_, group| Some(Cell::Count(group.judged.judged))),
+        (column("mean_score", "Mean score", Kind::Amount), |_, group| {
+            group.judged.scores.map(|scores| Cell::Number(Some(scores.mean)))
+        }),
+        (column("grades", "A\u{2013}B\u{2013}C\u{2013}D", Kind::Text), |_, group| {
+            group.judged.grades.map(|line| joined(&[line.a, line.b, line.c, line.d]))
+        }),
+        (column("rate_ab", "A or B, %", Kind::Amount), |_, group| {
+            group.judged.grades.map(|line| Cell::Number(Some(100.0 * line.rate_ab)))
+        }),
+        (column("win_tie_loss", "Win\u{2013}tie\u{2013}loss", Kind::Text), |_, group| {
+            group.judged.pairs.map(|line| joined(&[line.wins, line.ties, line.losses]))
+        }),
+        (column("against", "against", Kind::Text), |row, _| row.against.as_ref().map(Cell::text)),
+        (column("equals", "Equals the reference, %", Kind::Amount), |_, group| {
+            group.judged.measures.map(|line| Cell::Number(Some(100.0 * line.normalised)))
+        }),
+        (column("contains", "Holds the reference, %", Kind::Amount), |_, group| {
+            group.judged.measures.map(|line| Cell::Number(Some(100.0 * line.contains)))
+        }),
+        (column("people_n", "People: n", Kind::Count), |_, group| group.people.map(|people| Cell::Count(people.n))),
+        (column("people_rate_ab", "People: A or B, %", Kind::Amount), |_, group| {
+            group.people?.rate_ab.map(|rate| Cell::Number(Some(100.0 * rate)))
+        }),
+        (column("people_win_tie_loss", "People: win\u{2013}tie\u{2013}loss", Kind::Text), |_, group| {
+            group.people?.wins_ties_losses.map(|counts| joined(&counts))
+        }),
+    ]
+}
+
 /// Columns that no judge here has anything for are left out.
 fn their_groups(judges: &[JudgeRow], subsets: &[SubsetRow]) -> Table {
-    let all: Vec<(&JudgeRow, &JudgedGroup)> =
-        judges.iter().flat_map(|row| row.groups.iter().map(move |group| (row, group))).collect();
-    type Show = fn(&JudgeRow, &JudgedGroup) -> Cell;
-    let columns: Vec<(Column, bool, Show)> = vec![
-        (column("judge", "Judge", Kind::Text), true, |row, _| {
-            Cell::named(&row.judge.name, &format!("{} ({})", row.judge.name, row.licence.in_words()))
-        }),
-        (column("model_id", "Model", Kind::Text), true, |_, group| Cell::text(&group.judged.model_id)),
-        (column("answers", "Answers", Kind::Count), true, |_, group| Cell::Count(group.judged.answers)),
-        (column("judged", "Judged", Kind::Count), true, |_, group| Cell::Count(group.judged.judged)),
-        (
-            column("mean_score", "Mean score", Kind::Amount),
-            has(&all, |group| group.judged.scores.is_some()),
-            |_, group| Cell::Number(group.judged.scores.map(|scores| scores.mean)),
-        ),
-        (
-            column("grades", "A\u{2013}B\u{2013}C\u{2013}D", Kind::Text),
-            has(&all, |group| group.judged.grades.is_some()),
-            |_, group| {
-                let counts = group.judged.grades.map(|line| [line.a, line.b, line.c, line.d]);
-                Cell::text(joined(counts.as_ref().map(|counts| counts.as_slice())))
-            },
-        ),
-        (column("rate_ab", "A or B, %", Kind::Amount), has(&all, |group| group.judged.grades.is_some()), |_, group| {
-            Cell::Number(group.judged.grades.map(|line| 100.0 * line.rate_ab))
-        }),
-        (
-            column("win_tie_loss", "Win\u{2013}tie\u{2013}loss", Kind::Text),
-            has(&all, |group| group.judged.pairs.is_some()),
-            |_, group| {
-                let counts = group.judged.pairs.map(|line| [line.wins, line.ties, line.losses]);
-                Cell::text(joined(counts.as_ref().map(|counts| counts.as_slice())))
-            },
-        ),
-        (column("against", "against", Kind::Text), has(&all, |group| group.judged.pairs.is_some()), |row, _| {
-            Cell::text(row.against.as_deref().unwrap_or("\u{2013}"))
-        }),
-        (
-            column("contains", "Holds the reference, %", Kind::Amount),
-            has(&all, |group| group.judged.measures.is_some()),
-            |_, group| Cell::Number(group.judged.measures.map(|line| 100.0 * line.contains)),
-        ),
-        (column("people_n", "People: n", Kind::Amount), has(&all, |group| group.people.is_some()), |_, group| {
-            Cell::Number(group.people.map(|people| people.n as f64))
-        }),
-        (
-            column("people_rate_ab", "People: A or B, %", Kind::Amount),
-            has(&all, |group| group.people.is_some()),
-            |_, group| Cell::Number(group.people.and_then(|people| people.rate_ab).map(|rate| 100.0 * rate)),
-        ),
-        (
-            column("people_win_tie_loss", "People: win\u{2013}tie\u{2013}loss", Kind::Text),
-            has(&all, |group| group.people.is_some_and(|people| people.wins_ties_losses.is_some())),
-            |_, group| {
-                Cell::text(joined(
-                    group.people.and_then(|people| people.wins_ties_losses).as_ref().map(|counts| counts.as_slice()),
-                ))
-            },
-        ),
-    ];
-    let columns: Vec<(Column, Show)> =
-        columns.into_iter().filter(|(_, is_used, _)| *is_used).map(|(column, _, show)| (column, show)).collect();
+    let all: Vec<(&JudgeRow, &JudgedGroup)> = judges
+        .iter()
+        .flat_map(|row| row.groups.iter().map(move |group| (row, group)))
+        .filter(|(_, group)| group.judged.answers > 0)
+        .collect();
+    let mut columns = group_columns();
+    columns.retain(|(_, show)| all.iter().any(|(row, group)| show(row, group).is_some()));
     // By subset first, as the other tables are.
     let mut order: Vec<&str> = Vec::new();
     for (_, group) in &all {
@@ -291,7 +278,11 @@ fn their_groups(judges: &[JudgeRow], subsets: &[SubsetRow]) -> Table {
                 || name_of(subsets, subset).replace('_', " "),
                 |name| format!("{}: {name}", subset.trim_start_matches("ability:")),
             );
-            let others = columns.iter().map(|(_, show)| show(row, group));
+            let nothing = |column: &Column| match column.kind {
+                Kind::Text => Cell::text("\u{2013}"),
+                _ => Cell::Number(None),
+            };
+            let others = columns.iter().map(|(column, show)| show(row, group).unwrap_or_else(|| nothing(column)));
             std::iter::once(Cell::named(subset, &name)).chain(others).collect::<Vec<Cell>>()
         })
     });
@@ -310,13 +301,8 @@ fn their_groups(judges: &[JudgeRow], subsets: &[SubsetRow]) -> Table {
     }
 }
 
-fn has(all: &[(&JudgeRow, &JudgedGroup)], holds: impl Fn(&JudgedGroup) -> bool) -> bool {
-    all.iter().any(|(_, group)| holds(group))
-}
-
-fn joined(counts: Option<&[usize]>) -> String {
-    let text = |counts: &[usize]| counts.iter().map(usize::to_string).collect::<Vec<_>>().join("\u{2013}");
-    counts.map_or_else(|| "\u{2013}".to_owned(), text)
+fn joined(counts: &[usize]) -> Cell {
+    Cell::text(counts.iter().map(usize::to_string).collect::<Vec<_>>().join("\u{2013}"))
 }
 
 /// Judges of grades and people on one scale, a panel a model; none where no judge gave grades.

@@ -300,9 +300,13 @@ fn document(report: &Report) -> Document {
 /// What the report is about, in one line.
 fn summary(report: &Report) -> String {
     let count = |number: usize, one: &str, many: &str| format!("{number} {}", if number == 1 { one } else { many });
-    let subsets = if report.subsets.is_empty() { report.scores.as_ref().map(|scores| &scores.subsets) } else { None };
-    let questions = subsets.unwrap_or(&report.subsets).first().map_or(0, |row| row.questions);
-    let mut parts = vec![count(report.models.len(), "model", "models"), count(questions, "question", "questions")];
+    let mut parts = vec![count(report.models.len(), "model", "models")];
+    if report.grades.is_empty() {
+        let scored = report.scores.iter().filter_map(|scores| scores.subsets.first());
+        parts.extend(scored.map(|row| count(row.questions, "scored question", "scored questions")));
+    } else {
+        parts.push(count(report.subsets.first().map_or(0, |row| row.questions), "question", "questions"));
+    }
     if !report.grades.is_empty() {
         let grades = report.grades.iter().map(|answer| answer.grades.len()).sum();
         parts.extend([count(report.raters.len(), "rater", "raters"), count(grades, "grade", "grades")]);

@@ -3,8 +3,9 @@
 use super::figure::{Dot, Figure, Named, dots};
 use super::scores::{ScoreRate, Scores};
 use super::subsets::{ABILITY, ALL, name_of};
-use super::table::{Cell, Column, Kind, Table, column};
+use super::table::{Cell, Kind, Table, column};
 use super::tables::{cell, comparisons_of};
+use crate::sanitize;
 
 impl Scores {
     /// How often each model was right, a column a subset; the same in rows with counts and methods; models compared.
@@ -40,7 +41,9 @@ impl Scores {
             .map(|subset| {
                 let dot = |row: &ScoreRate| (row.model_id.clone(), [row.rate.point, row.rate.low, row.rate.high]);
                 let rows = self.rates.iter().filter(|row| row.subset == *subset && row.n > 0).map(dot).collect();
-                (format!("{} ({} questions)", name_of(&self.subsets, subset), self.questions(subset)), rows)
+                let count = self.questions(subset);
+                let count = if count == 1 { "1 question".to_owned() } else { format!("{count} questions") };
+                (format!("{} ({count})", name_of(&self.subsets, subset)), rows)
             })
             .collect();
         let ticks = [0.0, 0.25, 0.5, 0.75, 1.0].map(|at| (at, format!("{} %", (100.0 * at) as u8)));
@@ -51,9 +54,19 @@ impl Scores {
 
     fn by_model(&self) -> Table {
         let mut columns = vec![column("model_id", "Model", Kind::Text)];
-        let titled =
-            |row: &super::SubsetRow| column(&row.subset, &format!("{} ({})", row.name, row.questions), Kind::Share);
-        columns.extend(self.subsets.iter().map(titled).collect::<Vec<Column>>());
+        // Names of abilities are long: the caption has them.
+        let mut names = Vec::new();
+        for row in &self.subsets {
+            let title = match row.subset.strip_prefix(ABILITY) {
+                Some(letter) if row.name.starts_with(&format!("{letter}: ")) => {
+                    names.push(sanitize::terminal(&row.name));
+                    letter
+                }
+                _ => &row.name,
+            };
+            let title = sanitize::terminal(&format!("{title} ({})", row.questions));
+            columns.push(column(&row.subset, &title, Kind::Share));
+        }
         let row = |model: &String| {
             let rates = self.subsets.iter().map(|row| match self.of(model, &row.subset) {
                 Some(rate) => cell(&rate.rate),
@@ -64,10 +77,11 @@ impl Scores {
         Table {
             name: "scores".to_owned(),
             title: "Right answers, in per cent".to_owned(),
-            caption: "The share of answers that equal a reference, with 95 % intervals; in the head the number of questions \
-                      that have one and were answered by a model. Questions may be of several abilities, so the columns \
-                      overlap."
-                .to_owned(),
+            caption: format!(
+                "The share of answers that equal a reference, with 95 % intervals; in the head the number of questions that \
+                 have one and were answered by a model. Questions may be of several abilities, so the columns overlap.{}",
+                if names.is_empty() { String::new() } else { format!(" {}.", names.join("; ")) }
+            ),
             columns,
             rows: self.models.iter().map(row).collect(),
             is_long: false,

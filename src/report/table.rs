@@ -42,7 +42,7 @@ pub enum Kind {
     /// A coefficient.
     Value,
     PValue,
-    /// Seconds, tokens, a rate of them; people read about three digits, and a dash where it is not known.
+    /// Seconds, a rate of them; people read about three digits, and a dash where it is not known.
     Amount,
 }
 
@@ -89,7 +89,7 @@ impl Cell {
                 format!("{} [{}, {}]", number(*point, kind), number(*low, kind), number(*high, kind))
             }
             Self::Interval([Some(point), ..]) | Self::Number(Some(point)) => number(*point, kind),
-            Self::Number(None) if kind == Kind::Amount => "\u{2013}".to_owned(),
+            Self::Number(None) if matches!(kind, Kind::Amount | Kind::Count) => "\u{2013}".to_owned(),
             Self::Interval(_) | Self::Number(None) => "undefined".to_owned(),
         }
     }

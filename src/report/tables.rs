@@ -147,9 +147,14 @@ pub(super) fn comparisons_of<'a>(
         ]
     };
     let mut rows: Vec<Vec<Cell>> = rows.into_iter().map(cells).collect();
+    // Columns that say the same of every row, or nothing.
     if is_one {
         columns.remove(1);
         rows.iter_mut().for_each(|row| drop(row.remove(1)));
+    }
+    if rows.iter().all(|row| row.last() == Some(&Cell::Number(None))) {
+        columns.pop();
+        rows.iter_mut().for_each(|row| drop(row.pop()));
     }
     (columns, rows)
 }

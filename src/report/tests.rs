@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use super::table::number;
 use super::*;
 
+mod gallery;
+mod judges;
+mod raters;
 mod runs;
 
 /// A folder with tables of grades and the report that is made of them.

@@ -122,3 +122,44 @@ fn on_white(picture: &DynamicImage) -> RgbImage {
         Rgb([red, green, blue].map(over))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(picture: &DynamicImage, format: image::ImageFormat) -> ImageBytes {
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        ImageBytes { name: "p".to_owned(), bytes: bytes.into_inner().into(), sha256: String::new() }
+    }
+
+    #[test]
+    fn a_large_picture_becomes_a_small_jpeg_and_a_small_png_stays() {
+        let large =
+            DynamicImage::ImageRgb8(RgbImage::from_fn(900, 600, |x, y| Rgb([(x % 256) as u8, (y % 256) as u8, 7])));
+        let (bytes, kind, width, height) = small(&encoded(&large, image::ImageFormat::Png), &large, 320).unwrap();
+        assert_eq!((kind, width, height), ("jpeg", 320, 213));
+        assert_eq!(bytes, small(&encoded(&large, image::ImageFormat::Png), &large, 320).unwrap().0);
+        let little = DynamicImage::ImageRgb8(RgbImage::new(30, 20));
+        let png = encoded(&little, image::ImageFormat::Png);
+        let (bytes, kind, width, height) = small(&png, &little, 320).unwrap();
+        assert_eq!((bytes.as_slice(), kind, width, height), (&*png.bytes, "png", 30, 20));
+    }
+
+    #[test]
+    fn what_can_be_seen_through_is_put_on_white() {
+        let pixels = [[0, 0, 0, 0], [10, 20, 30, 255], [0, 0, 0, 51]];
+        let picture = image::RgbaImage::from_fn(3, 1, |x, _| image::Rgba(pixels[x as usize]));
+        let seen = on_white(&DynamicImage::ImageRgba8(picture));
+        let seen: Vec<[u8; 3]> = seen.pixels().map(|pixel| pixel.0).collect();
+        assert_eq!(seen, [[255; 3], [10, 20, 30], [204; 3]]);
+    }
+
+    #[test]
+    fn pictures_beyond_what_a_page_may_hold_are_left_out_with_the_reason() {
+        let mut thumbnails = Thumbnails { bytes: MOST_BYTES - 10, ..Thumbnails::default() };
+        assert!(thumbnails.admit((vec![0; 10], "png", 1, 1)).is_ok());
+        assert_eq!(thumbnails.admit((vec![0], "png", 1, 1)).unwrap_err(), "left out: the page would be too large");
+        assert_eq!(thumbnails.bytes, MOST_BYTES);
+    }
+}

@@ -20,6 +20,9 @@ fn a_sheet_becomes_a_report_that_can_be_verified() {
     for file in ["index.html", "report.md", "report.json", "tables/distributions.tex", "figures/distributions.svg"] {
         assert!(place.path("reports/study").join(file).is_file(), "{file}");
     }
+    // The texts that were graded stand on the sheet, the questions in the evalset.
+    let page = std::fs::read_to_string(place.path("reports/study/index.html")).expect("a page");
+    assert!(page.contains("id=\"question-7\"") && page.contains("b says 7 \u{241b}[31m"), "a gallery");
     let verified = place.good(&["verify", "reports/study"]);
     assert!(verified.contains("good  index.html"), "{verified}");
     std::fs::write(place.path("reports/study/report.md"), "better\n").expect("written");
@@ -55,4 +58,18 @@ fn a_report_of_nothing_usable_is_refused_with_a_remedy_and_writes_nothing() {
         assert!(text(&output.stderr).contains(expected), "{words:?}: {}", text(&output.stderr));
     }
     assert!(!place.path("reports").exists());
+}
+
+#[test]
+fn answers_without_grades_are_scored_and_shown() {
+    let place = Place::new(3);
+    let questions = place.path("set/questions.jsonl");
+    let text = std::fs::read_to_string(&questions).expect("questions");
+    std::fs::write(&questions, text.replacen("\"ability\"", "\"reference\": \"a says 1 [31m\", \"ability\"", 1))
+        .expect("written");
+    let words = ["report", "alpha.jsonl", "beta.jsonl", "--evalset", "set", "--out", "out", "--resamples", "100"];
+    let said = place.good(&words);
+    assert!(said.contains("questions") && said.contains("report: out/index.html"), "{said}");
+    assert!(place.path("out/tables/scores.csv").is_file());
+    place.good(&["verify", "out"]);
 }

@@ -15,7 +15,7 @@ fn row(id: u64, reference: &str) -> String {
     let picture = id.div_ceil(2);
     let reference = if reference.is_empty() { String::new() } else { format!(", \"reference\": \"{reference}\"") };
     format!(
-        "{{\"question_id\": {id}, \"question\": \"Number {id}?\", \"ability\": \"a\", \"category\": [\"single_turn\"], \
+        "{{\"image\": \"{picture}.png\", \"question_id\": {id}, \"question\": \"Number {id}?\", \"ability\": \"a\", \"category\": [\"single_turn\"], \
          \"group\": \"g{picture}\"{reference}}}\n"
     )
 }
@@ -28,6 +28,9 @@ impl Asked {
         let questions: String =
             [(1, "one"), (2, "two"), (3, "three"), (4, "")].map(|(id, text)| row(id, text)).concat();
         std::fs::write(set.join("questions.jsonl"), questions).unwrap();
+        for (name, shade) in [("1.png", 40), ("2.png", 200)] {
+            image::RgbImage::from_pixel(8, 6, image::Rgb([shade; 3])).save(set.join("cases").join(name)).unwrap();
+        }
         let asked = Self { place };
         asked.run("runs/owl", "owl", &["1", "It is two.", "three"]);
         asked
@@ -60,9 +63,10 @@ impl Asked {
         std::fs::write(folder.join("run.json"), manifest).unwrap();
         let rows = (1..).zip(answers).map(|(id, answer)| {
             format!(
-                "{{\"image\": \"\", \"question_id\": {id}, \"question\": \"Number {id}?\", \"answer\": {answer:?}, \
+                "{{\"image\": \"\", \"question_id\": {id}, \"question\": \"Number {id}?\", \"answer\": {}, \
                  \"model_id\": \"{model}\", \"turn\": 0, \"item\": \"g\", \"finish_reason\": \"{}\", \"prompt_tokens\": 10, \
                  \"completion_tokens\": {id}, \"elapsed_ms\": {}, \"request_sha256\": \"\"}}\n",
+                serde_json::json!(answer),
                 if id == 2 { "length" } else { "stop" },
                 id * 100
             )
