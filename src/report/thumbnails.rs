@@ -37,13 +37,16 @@ pub(super) struct Thumbnails {
     pub bytes: usize,
 }
 
+/// A picture as it is in its file, and its pixels.
+type Decoded = (ImageBytes, DynamicImage);
+
 /// An encoded picture: its bytes, their type, width and height.
 type Encoded = (Vec<u8>, &'static str, u32, u32);
 
 impl Thumbnails {
     /// As large as all of them together may be; those that do not even fit when they are smallest are left out from the end.
     pub fn of(evalset: &EvalSet) -> Self {
-        let pictures: Vec<(&str, Result<(ImageBytes, DynamicImage), String>)> =
+        let pictures: Vec<(&str, Result<Decoded, String>)> =
             evalset.image_names().into_par_iter().map(|name| (name, decoded(evalset, name))).collect();
         let mut thumbnails = Self::default();
         for side in SIDES {
