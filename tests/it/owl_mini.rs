@@ -1,6 +1,6 @@
 //! Does `owl-mini` see? Questions about scenes that it was never trained on, with the picture and with another one's.
 //!
-//! The floors on fresh scenes are the model's goal, which it reaches; on held-out pairs they are what it reaches, less what
+//! The floors are the model's goal, but for reasoning, which falls short of it: there they are what it reaches, less what
 //! chance may take from a sample of this size. Its card (`models/owl-mini/README.md`) has all figures.
 
 use std::collections::BTreeMap;
@@ -130,7 +130,11 @@ fn owl_mini_sees_what_it_was_never_shown() {
         let chance = chance(&questions);
         print(title, &right, &wrong, &chance);
         for (group, &score) in &right {
-            let floor = if SEEING.contains(group) { floors.seeing } else { floors.rest };
+            let floor = match group {
+                Group::Reasoning => floors.reasoning,
+                group if SEEING.contains(group) => floors.seeing,
+                _ => floors.rest,
+            };
             if score < floor {
                 complaints.push(format!("{title}, {group:?}: {score:.2} is below {floor}"));
             }
@@ -148,10 +152,10 @@ fn owl_mini_sees_what_it_was_never_shown() {
 struct Floors {
     /// On colour, shape, place and counting.
     seeing: f64,
+    reasoning: f64,
     rest: f64,
 }
 
-const FRESH: Floors = Floors { seeing: 0.9, rest: 0.8 };
+const FRESH: Floors = Floors { seeing: 0.9, reasoning: 0.74, rest: 0.8 };
 
-/// The goal is the same; counting, reasoning and two pictures fall short of it where a pair is new (the model's card).
-const HELD_OUT: Floors = Floors { seeing: 0.8, rest: 0.73 };
+const HELD_OUT: Floors = Floors { seeing: 0.9, reasoning: 0.7, rest: 0.8 };

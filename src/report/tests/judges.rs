@@ -61,10 +61,10 @@ fn a_judge_stands_beside_people_with_its_licence() {
     let row = "all,grade,owl,4,4,3\u{2013}0\u{2013}1\u{2013}0,75,2\u{2013}1\u{2013}1,cat,4,75,4\u{2013}0\u{2013}0";
     assert_eq!(csv.lines().take(2).collect::<Vec<_>>(), [header, row]);
     for (name, bytes) in files.iter().filter(|(name, _)| name.ends_with(".csv")) {
-        // Of quoted cells none here holds a comma but that of the pictures.
-        let text = String::from_utf8(bytes.clone()).unwrap().replace("shown, ", "shown ");
-        let cells: Vec<usize> = text.lines().map(|line| line.split(',').count()).collect();
-        assert!(cells.iter().all(|count| *count == cells[0]), "{name}: {text}");
+        // The reader refuses a row of more or fewer cells than the header has.
+        for row in csv::Reader::from_reader(bytes.as_slice()).records() {
+            assert!(row.is_ok(), "{name}: {row:?}");
+        }
     }
     let markdown = String::from_utf8(files["report.md"].clone()).unwrap();
     assert!(markdown.contains("| grade | &lt;b&gt;m&lt;/b&gt; | not licensed |"), "{markdown}");
