@@ -3,10 +3,14 @@
 //! Recipes are TOML files under `recipes/`. Unknown keys are refused by name, so that a misspelt one cannot be
 //! silently ignored in a run of hours.
 
+mod model;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+pub use model::{Abstractor, Model, Text, Vision};
 
 use super::optimizer::Settings;
 use super::parameters::Initializer;
@@ -28,63 +32,6 @@ pub struct Recipe {
     pub lora: Lora,
     #[serde(rename = "stage")]
     pub stages: Vec<Stage>,
-}
-
-/// The dimensions of the model, under the names of its `config.json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Model {
-    pub num_query_tokens: usize,
-    pub vision_config: Vision,
-    pub visual_abstractor_config: Abstractor,
-    pub text_config: Text,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Vision {
-    pub hidden_size: usize,
-    pub intermediate_size: usize,
-    pub num_hidden_layers: usize,
-    pub num_attention_heads: usize,
-    pub image_size: usize,
-    pub patch_size: usize,
-    #[serde(default = "small")]
-    pub layer_norm_eps: f64,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Abstractor {
-    pub hidden_size: usize,
-    pub encoder_hidden_size: usize,
-    pub intermediate_size: usize,
-    pub num_hidden_layers: usize,
-    pub num_attention_heads: usize,
-    #[serde(default = "small")]
-    pub layer_norm_eps: f64,
-}
-
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Text {
-    pub vocab_size: usize,
-    pub hidden_size: usize,
-    pub intermediate_size: usize,
-    pub num_hidden_layers: usize,
-    pub num_attention_heads: usize,
-    #[serde(default = "small")]
-    pub rms_norm_eps: f64,
-    #[serde(default = "positions")]
-    pub max_position_embeddings: usize,
-}
-
-fn small() -> f64 {
-    1e-6
-}
-
-fn positions() -> usize {
-    2048
 }
 
 /// Where the tokenizer comes from.
@@ -234,6 +181,10 @@ pub struct Stage {
     pub data: Data,
 }
 
+fn small() -> f64 {
+    1e-6
+}
+
 fn one() -> usize {
     1
 }
@@ -376,34 +327,6 @@ impl Recipe {
         });
         hex::encode(Sha256::digest(all.to_string()))
     }
-
-    /// The model's `config.json`.
-    pub fn config_json(&self) -> serde_json::Value {
-        let mut config = serde_json::json!({
-            "architectures": ["MplugOwlForConditionalGeneration"],
-            "model_type": "mplug-owl",
-            "initializer_range": 0.02,
-            "tie_word_embeddings": false,
-            "torch_dtype": "float32",
-        });
-        let mut model = serde_json::to_value(&self.model).unwrap_or_default();
-        for (section, key, value) in [
-            ("vision_config", "model_type", serde_json::json!("mplug_owl_vision_model")),
-            ("visual_abstractor_config", "model_type", serde_json::json!("mplug_owl_visual_abstract")),
-            ("text_config", "model_type", serde_json::json!("llama")),
-            ("text_config", "hidden_act", serde_json::json!("silu")),
-            ("text_config", "bos_token_id", serde_json::json!(1)),
-            ("text_config", "eos_token_id", serde_json::json!(2)),
-            ("text_config", "pad_token_id", serde_json::json!(0)),
-            ("text_config", "tie_word_embeddings", serde_json::json!(false)),
-        ] {
-            model[section][key] = value;
-        }
-        if let (Some(config), serde_json::Value::Object(model)) = (config.as_object_mut(), model) {
-            config.extend(model);
-        }
-        config
-    }
 }
 
 #[cfg(test)]
@@ -458,8 +381,8 @@ pub(super) mod tests {
     fn a_small_recipe_is_read() {
         let recipe = Recipe::parse(&tiny("language", r#"["language", "vit_eos"]"#)).unwrap();
         assert_eq!(recipe.stages[0].trainable, [Group::Language, Group::VitEos]);
-        assert_eq!(recipe.config_json()["text_config"]["hidden_size"], 16);
-        assert_eq!(recipe.config_json()["model_type"], "mplug-owl");
+        assert_eq!(recipe.model.config_json()["text_config"]["hidden_size"], 16);
+        assert_eq!(recipe.model.config_json()["model_type"], "mplug-owl");
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Trainer {
     /// Checks the recipe's model and makes or reads its tokenizer.
     pub fn new(recipe: Recipe, base: &Path, options: Options) -> Result<Self> {
         tune_allocator();
-        let config = Config::parse(&recipe.config_json().to_string())?;
+        let config = Config::parse(&recipe.model.config_json().to_string())?;
         run::make_folder(&options.out)?;
         let path = options.out.join("tokenizer.json");
         let tokenizer = tokenizer(&recipe, base, &path)?;
@@ -247,7 +247,7 @@ impl Trainer {
         let size = self.config.vision_config.image_size;
         let token = &self.config.text_config;
         let files = [
-            ("config.json", self.recipe.config_json()),
+            ("config.json", self.recipe.model.config_json()),
             (
                 "generation_config.json",
                 serde_json::json!({

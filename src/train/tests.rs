@@ -140,7 +140,7 @@ fn a_sample_without_a_loss_bearing_token_is_refused_by_name() {
 }
 
 fn learner(recipe: &Recipe, trainable: &[Group]) -> Learner {
-    let config = Config::parse(&recipe.config_json().to_string()).unwrap();
+    let config = Config::parse(&recipe.model.config_json().to_string()).unwrap();
     let parameters = Parameters::new(3, trainable, &Device::Cpu).with_adapter(&recipe.lora);
     let learner = Learner::new(&config, parameters, &HEADS, 0.1).unwrap();
     // Larger weights than fresh ones, so that every tensor matters; and B of an adapter is zero at first.
