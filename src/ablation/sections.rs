@@ -229,7 +229,7 @@ fn replicates(ablation: &Ablation) -> Table {
                     Cell::text(&evalset.title),
                     Cell::text(&variant.name),
                     Cell::text(each.join(", ")),
-                    Cell::Number(Some(spread(&rate.replicates))),
+                    Cell::Number(Some(100.0 * spread(&rate.replicates))),
                 ]
             })
         })
@@ -244,7 +244,7 @@ fn replicates(ablation: &Ablation) -> Table {
             column("evalset", "evalset", Kind::Text),
             column("variant", "variant", Kind::Text),
             column("replicates", "replicates, %", Kind::Text),
-            column("spread", "largest less smallest, points", Kind::Difference),
+            column("spread_points", "largest less smallest, points", Kind::Amount),
         ],
         rows: rows.collect(),
         is_long: false,

@@ -146,6 +146,36 @@ fn an_ablation_is_trained_asked_and_reported_and_what_variants_share_is_trained_
 }
 
 #[test]
+fn the_committed_ablation_is_what_the_program_makes_of_its_inputs_now() {
+    let report = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/ablation-mini");
+    let said = ok(&owleval(&report, &["verify", "."]));
+    assert!(said.contains("tables/claims.csv"), "{said}");
+    // The models of the report were trained by the recipes that are committed.
+    let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    for recipe in ["ablation.toml", "owl-mini.toml"] {
+        let [there, here] =
+            [report.join("inputs"), recipes.clone()].map(|folder| std::fs::read(folder.join(recipe)).unwrap());
+        assert!(there == here, "{recipe} was changed since the report was made");
+    }
+}
+
+#[test]
+fn every_table_of_an_ablation_has_as_many_cells_in_a_row_as_columns() {
+    let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join("reports/ablation-mini/tables");
+    let mut count = 0;
+    for entry in std::fs::read_dir(tables).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "csv") {
+            count += 1;
+            for row in csv::Reader::from_path(&path).unwrap().records() {
+                assert!(row.is_ok(), "{}: {row:?}", path.display());
+            }
+        }
+    }
+    assert!(count >= 10, "{count} tables");
+}
+
+#[test]
 fn stages_that_train_trained_are_taken_over_where_the_recipe_is_the_same() {
     let folder = prepare();
     let at = folder.path();
