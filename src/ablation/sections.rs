@@ -88,6 +88,7 @@ fn overall(ablation: &Ablation) -> Figure {
 /// Claim by claim: what was said, what the answers say.
 fn claims(ablation: &Ablation) -> Table {
     let columns = vec![
+        column("verdict", "at this scale", Kind::Text),
         column("claim", "what was said", Kind::Text),
         column("source", "where", Kind::Text),
         column("compared", "compared", Kind::Text),
@@ -95,7 +96,6 @@ fn claims(ablation: &Ablation) -> Table {
         column("rate_worse", "the other, %", Kind::Text),
         column("difference", "difference, points", Kind::Difference),
         column("p_adjusted", "p (Holm)", Kind::PValue),
-        column("verdict", "at this scale it", Kind::Text),
     ];
     let row = |row: &ClaimRow| {
         let percent = |rate: Option<f64>| {
@@ -103,6 +103,7 @@ fn claims(ablation: &Ablation) -> Table {
         };
         let ClaimRow { claim, test, .. } = row;
         vec![
+            Cell::text(row.verdict.name()),
             Cell::text(&claim.says),
             Cell::text(&claim.source),
             Cell::text(format!("{} over {} on {}, {}", claim.better, claim.worse, claim.evalset, claim.subset)),
@@ -110,7 +111,6 @@ fn claims(ablation: &Ablation) -> Table {
             percent(row.rate_worse),
             Cell::Interval([test.difference, test.low, test.high]),
             Cell::Number(test.p_adjusted),
-            Cell::text(row.verdict.name()),
         ]
     };
     Table {
