@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::evalset::{EvalSet, Selection};
 use crate::record::{EvalSetId, RunManifest, SelectionId};
 use crate::runner::{self, Ended, Event, Past, stop::stop_button};
-use crate::scenes::mini::ExamSet;
 use crate::store::RunFolder;
 
 /// Answers are single words or short lists.
@@ -26,10 +25,12 @@ pub fn place(asked: &Asked, out: &Path) -> PathBuf {
 /// Where a file cannot be written.
 pub fn draw(plan: &Plan, out: &Path) -> Result<()> {
     for asked in &plan.settings.evalsets {
-        let Some(draw) = &asked.draw else { continue };
         let folder = place(asked, out);
-        if !folder.join("evalset.toml").exists() {
-            ExamSet::draw(&asked.name, draw.scenes.split(), draw.seed, draw.questions)?.write(&folder)?;
+        if asked.draw.is_some() && folder.join("evalset.toml").exists() {
+            continue;
+        }
+        if let Some(set) = asked.drawn() {
+            set.write(&folder)?;
         }
     }
     Ok(())

@@ -7,11 +7,10 @@ use serde::Serialize;
 
 use super::plan::Plan;
 use super::results::{ResultRow, Results};
-use crate::error::Result;
-use crate::stats::{Additive as _, Clusters, Draws, Mean, holm, sign_flip, wilson};
-
-/// All questions of an evalset that have a reference.
-pub const ALL: &str = "all";
+use crate::error::{Error, Result};
+pub use crate::report::ALL;
+use crate::report::{ABILITY, Context, Pair, of_question, tested};
+use crate::stats::{Additive as _, Clusters, Mean, holm_of_defined, wilson};
 
 /// A rate of exact answers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -83,10 +82,9 @@ impl Test {
 
 /// Fills in Holm's p-values of tests that stand together.
 pub fn adjust(tests: &mut [Test]) {
-    let p_values: Vec<f64> = tests.iter().filter_map(|test| test.p_value).collect();
-    let mut adjusted = holm(&p_values).into_iter();
-    for test in tests.iter_mut().filter(|test| test.p_value.is_some()) {
-        test.p_adjusted = adjusted.next();
+    let p_values: Vec<Option<f64>> = tests.iter().map(|test| test.p_value).collect();
+    for (test, adjusted) in tests.iter_mut().zip(holm_of_defined(&p_values)) {
+        test.p_adjusted = adjusted;
     }
 }
 
@@ -101,14 +99,12 @@ struct Question<'a> {
 struct Sheet<'a> {
     questions: BTreeMap<u64, Question<'a>>,
     clusters: usize,
-    draws: Draws,
+    context: Context,
 }
 
 /// The answers, ready to be compared.
 pub struct Comparer<'a> {
     sheets: BTreeMap<&'a str, Sheet<'a>>,
-    resamples: usize,
-    seed: u64,
 }
 
 impl<'a> Comparer<'a> {
@@ -118,7 +114,7 @@ impl<'a> Comparer<'a> {
             let rows = results.answers.iter().filter(|row| row.evalset == asked.name);
             (asked.name.as_str(), Sheet::new(rows, resamples, seed))
         });
-        Self { sheets: sheets.collect(), resamples, seed }
+        Self { sheets: sheets.collect() }
     }
 
     /// The subsets of an evalset's questions: all, by category, by ability, by kind.
@@ -134,7 +130,7 @@ impl<'a> Comparer<'a> {
             ALL => 0,
             "single_turn" => 1,
             "multi_turn" => 2,
-            other if other.starts_with("ability:") => 3,
+            other if other.starts_with(ABILITY) => 3,
             _ => 4,
         };
         let mut subsets: Vec<&String> = found.into_iter().collect();
@@ -162,7 +158,7 @@ impl<'a> Comparer<'a> {
         let Ok(point) = mean.value() else { return Ok(None) };
         // Where all is right, or all wrong, there is nothing to resample.
         let is_constant = point <= 0.0 || point >= 1.0;
-        let estimate = if is_constant { wilson(point * n as f64, n) } else { mean.bootstrap(&sheet.draws) };
+        let estimate = if is_constant { wilson(point * n as f64, n) } else { mean.bootstrap(&sheet.context.draws) };
         let (low, high, method) = match estimate {
             Ok(estimate) => (Some(estimate.low), Some(estimate.high), estimate.method.to_string()),
             Err(why) => (None, None, why.to_string()),
@@ -175,35 +171,30 @@ impl<'a> Comparer<'a> {
     /// Whether a variant is better than another.
     ///
     /// # Errors
-    /// Never for answers that are right or wrong.
+    /// For an evalset that is not there.
     pub fn test(&self, better: &str, worse: &str, evalset: &str, subset: &str) -> Result<Test> {
-        let mut test = Test {
-            better: better.to_owned(),
-            worse: worse.to_owned(),
-            evalset: evalset.to_owned(),
-            subset: subset.to_owned(),
-            n: 0,
-            difference: None,
-            low: None,
-            high: None,
-            p_value: None,
-            p_adjusted: None,
+        let Some(sheet) = self.sheets.get(evalset) else {
+            return Err(Error::input(format!("there is no evalset {evalset:?}")));
         };
-        let Some(sheet) = self.sheets.get(evalset) else { return Ok(test) };
         let mut differences = Mean::new(sheet.clusters);
         for question in sheet.of(subset) {
             let (Some(first), Some(second)) = (question.right.get(better), question.right.get(worse)) else { continue };
             differences.add(question.cluster, average(first) - average(second))?;
         }
-        test.n = differences.n();
-        test.difference = differences.value().ok();
-        if let Ok(interval) = differences.bootstrap(&sheet.draws) {
-            (test.low, test.high) = (Some(interval.low), Some(interval.high));
-        }
-        let tested = sign_flip(&differences, self.resamples, self.seed);
-        // No picture differs: nothing speaks against their being alike.
-        test.p_value = tested.map(|tested| tested.p_value).ok().or(test.difference.map(|_| 1.0));
-        Ok(test)
+        let pair = Pair { models: [better, worse], subset, statistic: "exact_match" };
+        let tested = tested(pair, &differences, None, &sheet.context);
+        Ok(Test {
+            better: tested.model_a,
+            worse: tested.model_b,
+            evalset: evalset.to_owned(),
+            subset: tested.subset,
+            n: tested.n,
+            difference: tested.difference,
+            low: tested.low,
+            high: tested.high,
+            p_value: tested.p_value,
+            p_adjusted: None,
+        })
     }
 }
 
@@ -220,7 +211,7 @@ impl<'a> Sheet<'a> {
             question.right.entry(&row.variant).or_default().push(f64::from(row.right));
         }
         let clusters = clusters.len();
-        Self { questions, clusters, draws: Draws::new(clusters, resamples, seed) }
+        Self { questions, clusters, context: Context::new(clusters, resamples, seed) }
     }
 
     fn of<'b>(&'b self, subset: &'b str) -> impl Iterator<Item = &'b Question<'a>> {
@@ -231,9 +222,7 @@ impl<'a> Sheet<'a> {
 /// The subsets that a question belongs to.
 fn subsets(row: &ResultRow) -> Vec<String> {
     let words = |text: &'_ str| text.split(';').filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>();
-    let mut subsets = vec![ALL.to_owned()];
-    subsets.extend(words(&row.subsets));
-    subsets.extend(words(&row.abilities).iter().map(|ability| format!("ability:{ability}")));
+    let mut subsets = of_question(&words(&row.subsets), &words(&row.abilities));
     subsets.extend(words(&row.kind).iter().map(|kind| format!("kind:{kind}")));
     subsets
 }

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, IoContext as _, Result};
 use crate::scenes::Split;
+use crate::scenes::mini::ExamSet;
+use crate::store::atomic;
 use crate::train::recipe::Recipe;
 
 /// The file of an ablation, with the training recipe that it varies.
@@ -19,9 +21,12 @@ pub struct Plan {
     base: toml::Table,
     /// Every stage that a variant may name.
     stages: BTreeMap<String, toml::Table>,
-    /// The two files as they are, by name: they are part of the report.
-    pub sources: Vec<(String, String)>,
+    /// The text of the ablation's file, and that of the training recipe: they are part of the report.
+    texts: [String; 2],
 }
+
+/// The ablation's own file, where it is kept with a report.
+const KEPT: &str = "ablation.toml";
 
 /// `recipes/ablation.toml`.
 #[derive(Debug, Clone, Deserialize)]
@@ -87,6 +92,14 @@ pub enum Scenes {
     HeldOutPairs,
 }
 
+impl Asked {
+    /// Its questions, where it is one that is drawn.
+    pub fn drawn(&self) -> Option<ExamSet> {
+        let draw = self.draw.as_ref()?;
+        Some(ExamSet::draw(&self.name, draw.scenes.split(), draw.seed, draw.questions))
+    }
+}
+
 impl Scenes {
     pub fn split(self) -> Split {
         match self {
@@ -141,9 +154,33 @@ impl Plan {
     /// # Errors
     /// Where a file cannot be read, or names a stage, variant or evalset that is not there.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_with(path, |base| base.to_owned())
+    }
+
+    /// Reads what [`Plan::keep`] kept.
+    ///
+    /// # Errors
+    /// As [`Plan::read`].
+    pub fn read_kept(folder: &Path) -> Result<Self> {
+        Self::read_with(&folder.join(KEPT), |base| base.file_name().map_or_else(|| base.to_owned(), PathBuf::from))
+    }
+
+    /// Writes the ablation's file and the training recipe into a folder, beside each other wherever they were.
+    ///
+    /// # Errors
+    /// Where they cannot be written.
+    pub fn keep(&self, folder: &Path) -> Result<()> {
+        let base = self.settings.base.file_name().unwrap_or_default();
+        let [own, trained] = &self.texts;
+        atomic::write(&folder.join(KEPT), own.as_bytes())?;
+        atomic::write(&folder.join(base), trained.as_bytes())
+    }
+
+    /// `place` tells where the training recipe is, from the folder of the ablation's file.
+    fn read_with(path: &Path, place: impl Fn(&Path) -> PathBuf) -> Result<Self> {
         let text = std::fs::read_to_string(path).or_at("cannot read the ablation", path)?;
         let settings: Settings = toml::from_str(&text).map_err(|error| unusable(path, &error))?;
-        let base_path = path.parent().unwrap_or(Path::new(".")).join(&settings.base);
+        let base_path = path.parent().unwrap_or(Path::new(".")).join(place(&settings.base));
         let base_text = std::fs::read_to_string(&base_path).or_at("cannot read the training recipe", &base_path)?;
         // Its errors name its own keys.
         Recipe::parse(&base_text).map_err(|error| error.at(&base_path))?;
@@ -166,10 +203,8 @@ impl Plan {
             merge(&mut stage, change);
             stages.insert(name, stage);
         }
-        let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let sources = vec![(file_name(path), text), (file_name(&base_path), base_text)];
         let base_folder = base_path.parent().unwrap_or(Path::new(".")).to_owned();
-        let plan = Self { settings, base_folder, base, stages, sources };
+        let plan = Self { settings, base_folder, base, stages, texts: [text, base_text] };
         plan.check().map_err(|error| error.at(path))?;
         Ok(plan)
     }
@@ -278,6 +313,20 @@ mod tests {
         let mut table: toml::Table = toml::from_str("a = 1\n[data]\nx = 1\ny = 2").unwrap();
         merge(&mut table, toml::from_str("b = 3\n[data]\ny = 5").unwrap());
         assert_eq!(table, toml::from_str("a = 1\nb = 3\n[data]\nx = 1\ny = 5").unwrap());
+    }
+
+    #[test]
+    fn a_recipe_of_another_folder_is_found_where_both_are_kept() {
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::fs::create_dir(from.path().join("models")).unwrap();
+        std::fs::copy(recipes.join("owl-mini.toml"), from.path().join("models/owl-mini.toml")).unwrap();
+        let text = std::fs::read_to_string(recipes.join("ablation.toml")).unwrap();
+        let text = text.replacen("base = \"owl-mini.toml\"", "base = \"models/owl-mini.toml\"", 1);
+        std::fs::write(from.path().join("mine.toml"), text).unwrap();
+        let plan = Plan::read(&from.path().join("mine.toml")).unwrap();
+        plan.keep(to.path()).unwrap();
+        assert_eq!(Plan::read_kept(to.path()).unwrap().texts, plan.texts);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use super::compare::{ALL, Comparer, Rate, Test, Verdict, adjust};
 use super::plan::{Claim, Plan};
 use super::results::{Results, StageRow};
 use super::sections;
-use crate::error::{Error, IoContext as _, Result};
+use crate::error::{IoContext as _, Result};
 use crate::grading::Finding;
-use crate::report::{REPORT, write_files};
+use crate::report::{REPORT, Software, compare_files, with_json, write_files};
 use crate::store::atomic;
 
 /// The value of [`Ablation::schema`].
@@ -77,12 +77,6 @@ pub struct Input {
     /// As seen from the report's folder.
     pub path: String,
     pub sha256: String,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct Software {
-    pub name: String,
-    pub version: String,
 }
 
 impl Ablation {
@@ -151,10 +145,7 @@ impl Ablation {
             inputs,
             resamples: settings.resamples,
             seed: settings.seed,
-            software: Software {
-                name: env!("CARGO_PKG_NAME").to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
+            software: Software::this(),
         })
     }
 
@@ -170,9 +161,7 @@ impl Ablation {
 pub fn write(plan: &Plan, results: &Results, folder: &Path) -> Result<Ablation> {
     let inputs = folder.join(INPUTS);
     std::fs::create_dir_all(&inputs).or_at("cannot make the folder", &inputs)?;
-    for (name, text) in &plan.sources {
-        atomic::write(&inputs.join(name), text.as_bytes())?;
-    }
+    plan.keep(&inputs)?;
     for (name, bytes) in results.files()? {
         atomic::write(&inputs.join(name), &bytes)?;
     }
@@ -185,32 +174,17 @@ pub fn write(plan: &Plan, results: &Results, folder: &Path) -> Result<Ablation> 
 /// Makes the report of the inputs that stand in its folder.
 fn make(folder: &Path) -> Result<(Ablation, BTreeMap<String, Vec<u8>>)> {
     let inputs_folder = folder.join(INPUTS);
-    let plan = Plan::read(&recipe_in(&inputs_folder)?)?;
+    let plan = Plan::read_kept(&inputs_folder)?;
     let results = Results::read(&inputs_folder)?;
     let mut inputs = Vec::new();
     for path in files_of(&inputs_folder)? {
         let bytes = std::fs::read(&path).or_at("cannot read", &path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
         inputs.push(Input { path: format!("{INPUTS}/{name}"), sha256: hex::encode(Sha256::digest(&bytes)) });
     }
     let ablation = Ablation::new(&plan, &results, inputs)?;
-    let mut files = sections::document(&ablation, &results).files()?;
-    let mut json = serde_json::to_vec_pretty(&ablation)
-        .map_err(|source| Error::failed("the report cannot be put into JSON").source(source))?;
-    json.push(b'\n');
-    files.insert(REPORT.to_owned(), json);
+    let files = with_json(&ablation, &sections::document(&ablation, &results))?;
     Ok((ablation, files))
-}
-
-/// The ablation's own file among the inputs: the one that names another as its base.
-fn recipe_in(folder: &Path) -> Result<PathBuf> {
-    for path in files_of(folder)?.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "toml")) {
-        let text = std::fs::read_to_string(&path).or_at("cannot read", &path)?;
-        if toml::from_str::<toml::Table>(&text).is_ok_and(|table| table.contains_key("base")) {
-            return Ok(path);
-        }
-    }
-    Err(Error::input("holds no file of an ablation").at(folder))
 }
 
 fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -237,14 +211,5 @@ pub fn is_one(folder: &Path) -> bool {
 /// # Errors
 /// Where the inputs cannot be read.
 pub fn verify(folder: &Path) -> Result<Vec<Finding>> {
-    let (_, files) = make(folder)?;
-    let findings = files.into_iter().map(|(name, bytes)| {
-        let (is_good, says) = match std::fs::read(folder.join(&name)) {
-            Ok(there) if there == bytes => (true, "byte for byte what it would be made now".to_owned()),
-            Ok(_) => (false, "differs from what it would be made now".to_owned()),
-            Err(error) => (false, format!("cannot be read: {error}")),
-        };
-        Finding { what: name, is_good, says }
-    });
-    Ok(findings.collect())
+    compare_files(folder, &make(folder)?.1)
 }

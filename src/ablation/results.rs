@@ -11,7 +11,6 @@ use super::shelf::{self, Link, Shelf};
 use crate::error::{Error, IoContext as _, Result};
 use crate::evalset::EvalSet;
 use crate::record::AnswerRow;
-use crate::scenes::mini::ExamSet;
 use crate::score::exact_match;
 use crate::store::journal;
 
@@ -108,10 +107,7 @@ impl Results {
 
     fn gather_answers(&mut self, plan: &Plan, asked: &Asked, out: &Path) -> Result<()> {
         let evalset = EvalSet::open(place(asked, out))?;
-        let groups = match &asked.draw {
-            Some(draw) => ExamSet::draw(&asked.name, draw.scenes.split(), draw.seed, draw.questions)?.groups,
-            None => BTreeMap::new(),
-        };
+        let groups = asked.drawn().map(|set| set.groups()).unwrap_or_default();
         for (variant, replicate) in plan.models() {
             if plan.asked_of(variant).all(|other| other != asked) {
                 continue;

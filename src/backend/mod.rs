@@ -76,6 +76,16 @@ pub enum FinishReason {
     Length,
 }
 
+impl FinishReason {
+    /// As files and OpenAI's interface write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+        }
+    }
+}
+
 /// An answer as a backend gives it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {

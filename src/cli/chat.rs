@@ -116,11 +116,7 @@ pub fn run(arguments: &ChatArguments, console: &Console) -> Result<u8> {
     for file in &arguments.image {
         talk.pictures.push(picture(file)?);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(|source| Error::failed("cannot start the runtime").source(source))?;
+    let runtime = super::runtime()?;
     let _entered = runtime.enter();
     let backend = backend::open(&arguments.model, &arguments.endpoint)?;
     let decoding = arguments.decoding.decoding();

@@ -77,11 +77,7 @@ pub fn run(arguments: JudgeArguments, console: Console) -> Result<u8> {
         Error::input(format!("the judge {} asks a model, and no server is given", judge.name))
             .remedy("give --endpoint URL --model NAME, or choose --judge reference, which asks nobody")
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|source| Error::failed("cannot start the runtime").source(source))?;
+    let runtime = super::runtime()?;
     let entered = runtime.enter();
     let client = ChatClient::new(&config)?;
     let shows_pictures = config.vision == Vision::Auto;

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 pub use console::{Console, OutputOptions};
 
 const EXIT_CODES: &str = "\
@@ -101,6 +101,15 @@ fn execute(command: Command, console: Console) -> Result<u8> {
         Command::Bench(arguments) => bench::run(&arguments, &console).map(|()| 0),
         Command::Verify(arguments) => verify::run(&arguments, &console),
     }
+}
+
+/// What drives requests and signals while the model computes on a thread of its own.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|source| Error::failed("cannot start the runtime").source(source))
 }
 
 /// Logs go to stderr: by `RUST_LOG` where it is set, else by the number of `-v`.

@@ -7,7 +7,7 @@ use serde::Serialize;
 pub use super::run_options::RunArguments;
 use super::summary::{Group, summarise, table};
 use super::{Console, backend, dry_run, progress, signals};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::evalset::EvalSet;
 use crate::record::{Counts, EvalSetId, RunManifest, SelectionId};
 use crate::runner::{self, Ended, Outcome, Plan};
@@ -44,11 +44,7 @@ pub fn run(arguments: RunArguments, console: Console) -> Result<u8> {
         return Ok(0);
     }
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|source| Error::failed("cannot start the runtime").source(source))?;
+    let runtime = super::runtime()?;
     // Backends may need the runtime while they are opened.
     let entered = runtime.enter();
     let backend = match &arguments.answers {

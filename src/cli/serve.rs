@@ -31,11 +31,7 @@ pub struct ServeArguments {
 
 /// Runs the command.
 pub fn run(arguments: &ServeArguments, console: &Console) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(|source| Error::failed("cannot start the runtime").source(source))?;
+    let runtime = super::runtime()?;
     let _entered = runtime.enter();
     let backend = backend::open(&arguments.model, &arguments.endpoint)?;
     let name = backend.info().id;

@@ -97,10 +97,7 @@ impl ImageRoot {
     /// With the name of the picture and what is wrong with it; the other pictures can be read all the same.
     pub fn read(&self, name: &str) -> Result<ImageBytes, ImageError> {
         let named = |problem| ImageError { name: name.to_owned(), problem };
-        let bytes = self.encoded(name, MAX_IMAGE_BYTES).map_err(named)?;
-        inspect(&bytes).map_err(named)?;
-        let sha256 = hex::encode(Sha256::digest(&bytes));
-        Ok(ImageBytes { name: name.to_owned(), bytes: Arc::from(&*bytes), sha256 })
+        ImageBytes::inspected(name, &self.encoded(name, MAX_IMAGE_BYTES).map_err(named)?)
     }
 
     /// The file names directly in the image folder, sorted; empty where it cannot be listed.
@@ -125,6 +122,15 @@ impl EvalSet {
 }
 
 impl ImageBytes {
+    /// The bytes of a picture file, after a look at its header.
+    ///
+    /// # Errors
+    /// As [`inspect`].
+    pub fn inspected(name: &str, bytes: &[u8]) -> Result<Self, ImageError> {
+        inspect(bytes).map_err(|problem| ImageError { name: name.to_owned(), problem })?;
+        Ok(Self { name: name.to_owned(), bytes: Arc::from(bytes), sha256: hex::encode(Sha256::digest(bytes)) })
+    }
+
     /// Format and size by the header.
     ///
     /// # Errors

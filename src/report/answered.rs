@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::scores::{Scored, ScoredModel};
-use super::sources::{seen_from, sha256};
+use super::sources::{read_input, seen_from};
 use super::subsets::picture;
 use super::{Input, InputKind, Missing};
 use crate::backend::published::PublishedAnswers;
-use crate::error::{Error, IoContext as _, Result};
+use crate::error::{Error, Result};
 use crate::evalset::{EvalSet, Turn};
 use crate::record::{FailureRow, FailureRowKind, RunManifest};
 use crate::score::exact_match;
@@ -38,19 +38,13 @@ pub(super) struct Run {
 pub(super) fn read(runs: &[PathBuf], files: &[PathBuf], out: &Path, inputs: &mut Vec<Input>) -> Result<Vec<Answered>> {
     let mut answered = Vec::new();
     for folder in runs {
-        let mut add = |kind: InputKind, path: &Path, name: &str| -> Result<()> {
-            let file = folder.join(name);
-            let bytes = std::fs::read(&file).or_at("cannot read", &file)?;
-            inputs.push(Input { kind, path: seen_from(out, path), sha256: sha256(&bytes) });
-            Ok(())
-        };
         let manifest = run_folder::read_manifest(folder)?;
-        let failures = folder.join("failures.jsonl");
-        add(InputKind::Run, folder, "run.json")?;
-        add(InputKind::RunAnswers, &folder.join("answers.jsonl"), "answers.jsonl")?;
+        let (answers, failures) = (folder.join("answers.jsonl"), folder.join("failures.jsonl"));
+        read_input(InputKind::Run, folder, &folder.join("run.json"), out, inputs)?;
+        read_input(InputKind::RunAnswers, &answers, &answers, out, inputs)?;
         let mut failed = Vec::new();
         if failures.exists() {
-            add(InputKind::RunFailures, &failures, "failures.jsonl")?;
+            read_input(InputKind::RunFailures, &failures, &failures, out, inputs)?;
             failed = journal::read::<FailureRow>(&failures)?.0;
         }
         let published = PublishedAnswers::open(folder)?;

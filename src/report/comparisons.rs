@@ -7,7 +7,7 @@ use super::estimate::Context;
 use super::observed::Observed;
 use crate::error::Result;
 use crate::grading::Grade;
-use crate::stats::{Additive as _, Mean, holm, mcnemar, sign_flip};
+use crate::stats::{Additive as _, Mean, holm_of_defined, mcnemar, sign_flip};
 
 /// What is compared; the first is the primary one, whose tests on all questions decide about groups of models.
 pub(super) const STATISTICS: [Statistic; 3] = [Statistic::RateAb, Statistic::RateA, Statistic::NetWins];
@@ -97,10 +97,9 @@ pub(super) fn all(observed: &Observed, context: &Context) -> Result<Vec<Comparis
 
 /// Fills in `p_adjusted` of tests that are one family.
 pub(super) fn adjust(family: &mut [Comparison]) {
-    let p_values: Vec<f64> = family.iter().filter_map(|comparison| comparison.p_value).collect();
-    let mut adjusted = holm(&p_values).into_iter();
-    for comparison in family.iter_mut().filter(|comparison| comparison.p_value.is_some()) {
-        comparison.p_adjusted = adjusted.next();
+    let p_values: Vec<Option<f64>> = family.iter().map(|comparison| comparison.p_value).collect();
+    for (comparison, adjusted) in family.iter_mut().zip(holm_of_defined(&p_values)) {
+        comparison.p_adjusted = adjusted;
     }
 }
 
@@ -131,7 +130,7 @@ fn one(
 
 /// What is compared.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pair<'a> {
+pub struct Pair<'a> {
     pub models: [&'a str; 2],
     pub subset: &'a str,
     pub statistic: &'a str,
@@ -139,7 +138,7 @@ pub(super) struct Pair<'a> {
 
 /// The test of differences between two models. `alone`: questions on which one alone succeeds, the first's and the second's,
 /// where success is a matter of yes and no.
-pub(super) fn tested(pair: Pair<'_>, differences: &Mean, alone: Option<[u64; 2]>, context: &Context) -> Comparison {
+pub fn tested(pair: Pair<'_>, differences: &Mean, alone: Option<[u64; 2]>, context: &Context) -> Comparison {
     let interval = differences.bootstrap(&context.draws).ok();
     let tested = sign_flip(differences, context.resamples, context.seed);
     let difference = differences.value().ok();

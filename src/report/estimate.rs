@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::stats::{Draws, Estimate, Undefined};
 
 /// What all statistics of a report share.
-pub(super) struct Context {
+pub struct Context {
     /// The resamples of pictures: one set for all statistics, so that their uncertainties belong together.
     pub draws: Draws,
     pub seed: u64,

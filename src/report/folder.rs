@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::document::Document;
 use super::{Input, InputKind, Options, Report, Request, SCHEMA, build, document};
 use crate::error::{Error, IoContext as _, Result};
 use crate::evalset::{OWLEVAL, built_in_names};
@@ -19,10 +20,18 @@ const MADE: [(&str, &[&str]); 2] = [("tables", &["csv", "tex"]), ("figures", &["
 
 /// Every file of a report, by its path from the folder, with slashes.
 pub fn files(report: &Report) -> Result<BTreeMap<String, Vec<u8>>> {
-    let mut json = serde_json::to_vec_pretty(report)
+    with_json(report, &document(report))
+}
+
+/// The files of a document, and [`REPORT`] with all that it shows.
+///
+/// # Errors
+/// Where the page or the JSON cannot be made.
+pub fn with_json(model: &impl Serialize, document: &Document) -> Result<BTreeMap<String, Vec<u8>>> {
+    let mut json = serde_json::to_vec_pretty(model)
         .map_err(|source| Error::failed("the report cannot be put into JSON").source(source))?;
     json.push(b'\n');
-    let mut files = document(report).files()?;
+    let mut files = document.files()?;
     files.insert(REPORT.to_owned(), json);
     Ok(files)
 }
@@ -114,8 +123,18 @@ pub fn verify(folder: &Path) -> Result<Vec<Finding>> {
             if is_good { "the same as when the report was made" } else { "was changed since the report was made" };
         findings.push(Finding { what: then.path.clone(), is_good, says: says.to_owned() });
     }
-    let files = files(&report)?;
-    for (name, bytes) in &files {
+    findings.extend(compare_files(folder, &files(&report)?)?);
+    Ok(findings)
+}
+
+/// What stands in a folder beside what a report would be made of now: each file that differs or is missing, and tables and
+/// figures that are none of its own.
+///
+/// # Errors
+/// Where the folder cannot be read.
+pub fn compare_files(folder: &Path, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for (name, bytes) in files {
         let (is_good, says) = match std::fs::read(folder.join(name)) {
             Ok(there) if there == *bytes => (true, "byte for byte what it would be made now".to_owned()),
             Ok(there) => {

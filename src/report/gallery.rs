@@ -111,7 +111,7 @@ impl Gallery {
             .evalset
             .items
             .iter()
-            .map(|item| entry(item, &thumbnails, &mut filters, material, asked))
+            .map(|item| entry(item, &thumbnails, &mut filters, &rows, asked))
             .filter(|entry| !entry.turns.is_empty())
             .collect();
         let mut caption = "Each question with the answers of all models, their grades (A is best; the hint of a letter says whose it \
@@ -149,7 +149,7 @@ fn entry(
     item: &Item,
     thumbnails: &Thumbnails,
     filters: &mut Filters,
-    material: &Material<'_>,
+    rows: &[SubsetRow],
     asked: impl Fn(&Turn) -> Vec<Given>,
 ) -> Entry {
     let shown = |name: &String| {
@@ -179,7 +179,7 @@ fn entry(
             question_id: turn.question_id,
             question: sanitize::terminal_lines(&turn.question),
             classes: classes(of),
-            subsets: tags(turn, &material.observed.subsets()),
+            subsets: tags(turn, rows),
             references: turn.reference.iter().map(|text| sanitize::terminal(text)).collect(),
             has_text: answers.iter().any(|given| given.text.is_some()),
             answers,

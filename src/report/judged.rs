@@ -9,11 +9,11 @@ use super::comparisons::net_wins;
 use super::distributions::Distribution;
 use super::figure::{Dot, Figure, Named, dots};
 use super::observed::Observed;
-use super::sources::{seen_from, sha256};
+use super::sources::{read_input, seen_from};
 use super::subsets::{ALL, SubsetRow, name_of};
 use super::table::{Cell, Column, Kind, Table, column};
 use super::{Input, InputKind};
-use crate::error::{Error, IoContext as _, Result};
+use crate::error::{Error, Result};
 use crate::judge::{self, Coverage, Group, JudgeId, Licence, PictureCounts, Summary};
 use crate::sanitize;
 
@@ -68,15 +68,9 @@ pub(super) fn read(
 ) -> Result<Vec<(String, Summary)>> {
     let mut summaries = Vec::new();
     for folder in folders {
-        let mut read = |kind: InputKind, path: &Path, name: &str| -> Result<Vec<u8>> {
-            let file = folder.join(name);
-            let bytes = std::fs::read(&file).or_at("cannot read", &file)?;
-            inputs.push(Input { kind, path: seen_from(out, path), sha256: sha256(&bytes) });
-            Ok(bytes)
-        };
-        read(InputKind::Judgements, folder, judge::JUDGEMENTS)?;
+        read_input(InputKind::Judgements, folder, &folder.join(judge::JUDGEMENTS), out, inputs)?;
         let path = folder.join(judge::SUMMARY);
-        let bytes = read(InputKind::JudgeSummary, &path, judge::SUMMARY)?;
+        let bytes = read_input(InputKind::JudgeSummary, &path, &path, out, inputs)?;
         let unusable = |source: serde_json::Error| {
             Error::input("is no summary of judgements")
                 .at(&path)

@@ -48,13 +48,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use agreement::Agreement;
-pub use comparisons::Comparison;
+pub use comparisons::{Comparison, Pair, tested};
 pub use curves::loss_curves;
 pub use distributions::{Counts, Distribution};
 pub use document::{Document, Section, Text};
-pub use estimate::Interval;
+pub use estimate::{Context, Interval};
 pub use figure::{Dot, Figure, Named, dots};
-pub use folder::{REPORT, files, verify, write, write_files};
+pub use folder::{REPORT, compare_files, files, verify, with_json, write, write_files};
 pub use gallery::Gallery;
 pub use judged::{JudgeRow, JudgedGroup, People};
 pub use observed::Missing;
@@ -62,13 +62,12 @@ pub use plan::{Plan, Planned, PlannedPair};
 pub use ranking::{Ranked, Ranking};
 pub use runs::RunRow;
 pub use scores::{ScoreRate, Scored, ScoredModel, Scores, scores};
-pub use subsets::SubsetRow;
+pub use subsets::{ABILITY, ALL, SubsetRow, of_question};
 pub use table::{Cell, Column, Kind, Table, column};
 
 use crate::error::Result;
 use crate::evalset::EvalSet;
 use answered::Answered;
-use estimate::Context;
 use observed::Observed;
 use sources::Sources;
 
@@ -214,6 +213,13 @@ pub struct Software {
     pub version: String,
 }
 
+impl Software {
+    /// This program.
+    pub fn this() -> Self {
+        Self { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
+    }
+}
+
 /// Reads the inputs and computes everything that a report says.
 ///
 /// # Errors
@@ -269,7 +275,7 @@ pub fn build(request: &Request) -> Result<Report> {
         inputs,
         options: options.clone(),
         seed: request.seed,
-        software: Software { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
+        software: Software::this(),
         gallery,
     })
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::answered::{Answered, Run};
 use super::table::{Cell, Kind, Table, column};
 use crate::backend::published::PublishedAnswer;
-use crate::record::{Decoding, EvalSetId, FailureRowKind, FinishReason, History, TemplateId};
+use crate::record::{Decoding, EvalSetId, FailureRowKind, History, TemplateId};
 use crate::stats::quantile;
 
 /// A run.
@@ -64,11 +64,7 @@ fn row(answered: &Answered, run: &Run) -> RunRow {
     }
     let mut finish_reasons = BTreeMap::new();
     for row in &answers {
-        let name = match row.finish {
-            FinishReason::Stop => "stop",
-            FinishReason::Length => "length",
-        };
-        *finish_reasons.entry(name).or_default() += 1;
+        *finish_reasons.entry(row.finish.name()).or_default() += 1;
     }
     let manifest = run.manifest.clone();
     RunRow {

@@ -83,6 +83,19 @@ pub(super) fn read(request: &Request) -> Result<Sources> {
     Ok(Sources { tables, answered, summaries, evalset, inputs })
 }
 
+/// Reads a file of an input, which is named as `path`, and says where it comes from.
+pub(super) fn read_input(
+    kind: InputKind,
+    path: &Path,
+    file: &Path,
+    out: &Path,
+    inputs: &mut Vec<Input>,
+) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(file).or_at("cannot read", file)?;
+    inputs.push(Input { kind, path: seen_from(out, path), sha256: sha256(&bytes) });
+    Ok(bytes)
+}
+
 /// The evalset that is named, or that of the runs, and its name or its path from the report.
 fn evalset(request: &Request, answered: &[Answered]) -> Result<Option<(EvalSet, String)>> {
     let of_run = answered.iter().find_map(|one| Some((&one.path, &one.run.as_ref()?.manifest.evalset.name)));

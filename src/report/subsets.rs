@@ -7,10 +7,10 @@ use serde::Serialize;
 use crate::evalset::{Item, Subset};
 
 /// The subset of all questions.
-pub(super) const ALL: &str = "all";
+pub const ALL: &str = "all";
 
 /// The name of an ability's subset is this and its letter.
-pub(super) const ABILITY: &str = "ability:";
+pub const ABILITY: &str = "ability:";
 
 /// A part of the questions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,7 +23,7 @@ pub struct SubsetRow {
 }
 
 /// The subsets that a question is of: all, those of its category, and one for each ability.
-pub(super) fn of_question(categories: &[String], abilities: &[String]) -> Vec<String> {
+pub fn of_question(categories: &[String], abilities: &[String]) -> Vec<String> {
     let abilities = abilities.iter().map(|ability| format!("{ABILITY}{ability}"));
     std::iter::once(ALL.to_owned()).chain(categories.iter().cloned()).chain(abilities).collect()
 }

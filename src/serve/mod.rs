@@ -15,6 +15,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse as _, Response};
 use axum::routing::{get, post};
 use axum::{Router, http};
+use minijinja::HtmlEscape;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -22,7 +23,7 @@ use crate::backend::{Backend, Decoding, FailureKind};
 use crate::error::{Error, Result};
 use wire::{Asked, Refused};
 
-/// A request of more bytes is refused: four pictures of the largest size that is decoded, in base64.
+/// A request of more bytes is refused: a picture of the largest size in base64, and half as much again.
 const LARGEST_REQUEST: usize = 128 << 20;
 
 const PAGE: &str = include_str!("../../templates/serve/index.html");
@@ -64,14 +65,10 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script
                            img-src data: blob:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
 async fn page(State(served): State<Arc<Served>>) -> Response {
-    let name = escaped(&served.backend.info().id);
+    let name = HtmlEscape(&served.backend.info().id).to_string();
     let mut response = Html(PAGE.replace("{{ model }}", &name)).into_response();
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_POLICY));
     response
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 async fn models(State(served): State<Arc<Served>>) -> Response {

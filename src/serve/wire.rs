@@ -4,7 +4,6 @@
 //! before the first question: the model's own template has a system line already. `stream` is answered by the events of
 //! the whole reply.
 
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -13,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::backend::{Decoding, FinishReason, Reply};
+use crate::backend::{Decoding, Reply};
 use crate::evalset::{Conversation, ImageBytes, MAX_IMAGE_BYTES, Message, Part, Role};
 
 /// A request as the backend takes it.
@@ -204,13 +203,7 @@ fn picture(url: &str) -> Result<ImageBytes, Refused> {
     if bytes.len() as u64 > MAX_IMAGE_BYTES {
         return Err(Refused { status: 413, message: "image_url: the picture is too large".to_owned() });
     }
-    let sha256 = hex::encode(Sha256::digest(&bytes));
-    let picture = ImageBytes { name: "picture".to_owned(), bytes: Arc::from(bytes), sha256 };
-    // Its pixels are not decoded before its size is known to be usable.
-    match picture.facts() {
-        Ok(_) => Ok(picture),
-        Err(error) => refuse(format!("image_url: {error}")),
-    }
+    ImageBytes::inspected("picture", &bytes).or_else(|error| refuse(format!("image_url: {error}")))
 }
 
 fn digest(message: &Message) -> String {
@@ -223,13 +216,6 @@ fn digest(message: &Message) -> String {
         digest.update([0]);
     }
     hex::encode(digest.finalize())
-}
-
-fn finish(reply: &Reply) -> &'static str {
-    match reply.finish {
-        FinishReason::Stop => "stop",
-        FinishReason::Length => "length",
-    }
 }
 
 fn created() -> u64 {
@@ -250,7 +236,7 @@ pub fn completion(reply: &Reply, model: &str) -> Value {
     json!({
         "id": id(reply), "object": "chat.completion", "created": created(), "model": model,
         "choices": [{
-            "index": 0, "message": {"role": "assistant", "content": reply.text}, "finish_reason": finish(reply),
+            "index": 0, "message": {"role": "assistant", "content": reply.text}, "finish_reason": reply.finish.name(),
         }],
         "usage": usage(reply),
     })
@@ -267,13 +253,14 @@ pub fn events(reply: &Reply, model: &str) -> String {
         format!("data: {chunk}\n\n")
     };
     chunk(json!({"role": "assistant", "content": reply.text}), None, None)
-        + &chunk(json!({}), Some(finish(reply)), Some(usage(reply)))
+        + &chunk(json!({}), Some(reply.finish.name()), Some(usage(reply)))
         + "data: [DONE]\n\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::FinishReason;
 
     /// The smallest PNG: one grey pixel.
     const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGN4DAAA2QDYVslekAAAAABJRU5ErkJggg==";

@@ -16,6 +16,13 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     adjusted
 }
 
+/// [`holm`] of those that are defined; the others stay undefined and count for nothing.
+pub fn holm_of_defined(p_values: &[Option<f64>]) -> Vec<Option<f64>> {
+    let defined: Vec<f64> = p_values.iter().copied().flatten().collect();
+    let mut adjusted = holm(&defined).into_iter();
+    p_values.iter().map(|p_value| p_value.and_then(|_| adjusted.next())).collect()
+}
+
 /// The largest groups of models no two of which differ, as in a compact letter display: a model may be of several.
 /// The groups, and the models of each, stand in the order of the models' numbers.
 ///

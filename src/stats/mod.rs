@@ -54,7 +54,7 @@ pub use bradley_terry::{Contests, Outcome};
 pub use clusters::{Additive, ClusterSums, Clusters, Draws, Mean};
 pub use confusion::{Confusion, Kappa, Rating, repeats};
 pub use estimate::{Estimate, LEVEL, Method, Undefined, quantile};
-pub use family::{holm, indistinct_groups};
+pub use family::{holm, holm_of_defined, indistinct_groups};
 pub use gwet::Gwet;
 pub use pairs::{SignedRank, Zeros, mcnemar, wilcoxon};
 pub use power::{Design, Power};
