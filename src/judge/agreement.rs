@@ -229,13 +229,14 @@ fn estimate(
     }
     let human = rates.iter().filter(|(_, (_, human))| human.is_some()).count();
     let found = both.estimate();
+    let least = if minus.is_some() { -1.0 } else { 0.0 };
     Ok(Some(Powered {
         model_id,
         minus,
         human,
         judged: rates.len() - human,
         lambda: found.as_ref().ok().map(|found| found.lambda),
-        rate_a: interval(found.map(|found| found.estimate)),
-        human_only: interval(found.map(|found| found.human_only)),
+        rate_a: interval(found.map(|found| found.estimate.within(least, 1.0))),
+        human_only: interval(found.map(|found| found.human_only.within(least, 1.0))),
     }))
 }

@@ -54,6 +54,14 @@ pub struct Estimate {
     pub method: Method,
 }
 
+impl Estimate {
+    /// The part of it within the values that are possible, such as [0, 1] for a rate: what it misses, it missed before.
+    pub fn within(self, least: f64, most: f64) -> Self {
+        let clamped = |value: f64| value.clamp(least, most);
+        Self { point: clamped(self.point), low: clamped(self.low), high: clamped(self.high), ..self }
+    }
+}
+
 /// How an interval was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -120,6 +128,16 @@ mod tests {
             assert_eq!(quantile(&mut values.clone(), share), expected);
         }
         assert_eq!(quantile(&mut [3.0], 0.975), 3.0);
+    }
+
+    #[test]
+    fn an_interval_is_cut_where_nothing_is_possible() {
+        let method = Method::PredictionPowered { clusters: 20 };
+        let rate = Estimate { point: 0.97, low: 0.9, high: 1.04, n: 50, method };
+        assert_eq!(rate.within(0.0, 1.0), Estimate { high: 1.0, ..rate });
+        let beyond = Estimate { point: 1.01, ..rate };
+        assert_eq!(beyond.within(0.0, 1.0), Estimate { point: 1.0, high: 1.0, ..rate });
+        assert_eq!(rate.within(-1.0, 2.0), rate);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A linear layer: dense or quantised, with or without a bias, with or without a low-rank adapter.
 
-use candle_core::quantized::QMatMul;
+use std::sync::Arc;
+
+use candle_core::quantized::{QMatMul, QTensor};
 use candle_core::{Module, Tensor};
 
 use super::fused;
@@ -19,7 +21,8 @@ pub struct Linear {
 enum Weight {
     /// `[out, in]`.
     Dense(Tensor),
-    Quantized(QMatMul),
+    /// The blocks, and candle's product with them.
+    Quantized(Arc<QTensor>, QMatMul),
 }
 
 impl Linear {
@@ -39,7 +42,7 @@ impl Linear {
     ) -> Result<Self> {
         let weight = match source.linear(&format!("{name}.weight"), out_features, in_features)? {
             LinearWeight::Dense(weight) => Weight::Dense(weight),
-            LinearWeight::Quantized(weight) => Weight::Quantized(QMatMul::from_arc(weight)?),
+            LinearWeight::Quantized(weight) => Weight::Quantized(weight.clone(), QMatMul::from_arc(weight)?),
         };
         Ok(Self { weight, bias: None, adapter: source.adapter(name, out_features, in_features)? })
     }
@@ -48,7 +51,10 @@ impl Linear {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = match &self.weight {
             Weight::Dense(weight) => product(x, weight)?,
-            Weight::Quantized(weight) => weight.forward(x)?,
+            Weight::Quantized(blocks, product) => match fused::few_quantized_rows(x, blocks)? {
+                Some(y) => y,
+                None => product.forward(x)?,
+            },
         };
         let y = match &self.adapter {
             Some(LowRank { a, b, scaling, dropout }) => {

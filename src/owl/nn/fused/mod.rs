@@ -8,6 +8,7 @@ mod activations;
 mod few_rows;
 mod norms;
 mod product;
+mod quantized;
 mod rotate;
 
 use candle_core::{CpuStorage, Layout, Result, Shape, Tensor};
@@ -16,6 +17,7 @@ use rayon::prelude::*;
 pub use activations::{AddBias, QuickGelu, SiluMul};
 pub use norms::{LayerNorm, RmsNorm};
 pub use product::FrozenProduct;
+pub use quantized::few_quantized_rows;
 pub use rotate::Rotate;
 
 /// The values of a contiguous f32 storage.
