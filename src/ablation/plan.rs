@@ -320,9 +320,9 @@ mod tests {
         let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         std::fs::create_dir(from.path().join("models")).unwrap();
-        std::fs::copy(recipes.join("owl-mini.toml"), from.path().join("models/owl-mini.toml")).unwrap();
+        std::fs::copy(recipes.join("ablation-base.toml"), from.path().join("models/base.toml")).unwrap();
         let text = std::fs::read_to_string(recipes.join("ablation.toml")).unwrap();
-        let text = text.replacen("base = \"owl-mini.toml\"", "base = \"models/owl-mini.toml\"", 1);
+        let text = text.replacen("base = \"ablation-base.toml\"", "base = \"models/base.toml\"", 1);
         std::fs::write(from.path().join("mine.toml"), text).unwrap();
         let plan = Plan::read(&from.path().join("mine.toml")).unwrap();
         plan.keep(to.path()).unwrap();
@@ -330,14 +330,29 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_ablation_is_sound_and_its_reference_is_made_of_stages_of_owl_mini() {
+    fn the_committed_ablation_is_sound_and_its_reference_is_the_base_itself() {
         let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
         let plan = Plan::read(&recipes.join("ablation.toml")).unwrap();
         let settings = &plan.settings;
         let reference = settings.variants.iter().find(|variant| variant.name == settings.reference).unwrap();
-        let (ours, own) = (plan.recipe(reference, 0).unwrap(), Recipe::read(&recipes.join("owl-mini.toml")).unwrap());
-        let digests =
-            |recipe: &Recipe| recipe.stages.iter().map(|stage| recipe.stage_sha256(stage)).collect::<BTreeSet<_>>();
-        assert!(digests(&ours).is_subset(&digests(&own)));
+        let (ours, base) =
+            (plan.recipe(reference, 0).unwrap(), Recipe::read(&recipes.join("ablation-base.toml")).unwrap());
+        let digests = |recipe: &Recipe| {
+            recipe.stages.iter().map(|stage| (stage.name.clone(), recipe.stage_sha256(stage))).collect::<Vec<_>>()
+        };
+        assert_eq!(digests(&ours), digests(&base));
+    }
+
+    #[test]
+    fn owl_mini_begins_as_the_ablation_does() {
+        let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+        let [base, own] =
+            ["ablation-base.toml", "owl-mini.toml"].map(|name| Recipe::read(&recipes.join(name)).unwrap());
+        for shared in ["language", "language-2", "vision", "instruction"] {
+            let digest = |recipe: &Recipe| {
+                recipe.stages.iter().find(|stage| stage.name == shared).map(|stage| recipe.stage_sha256(stage)).unwrap()
+            };
+            assert_eq!(digest(&base), digest(&own), "{shared}");
+        }
     }
 }

@@ -160,6 +160,10 @@ impl Ablation {
 /// Where a file cannot be written.
 pub fn write(plan: &Plan, results: &Results, folder: &Path) -> Result<Ablation> {
     let inputs = folder.join(INPUTS);
+    // Those of an earlier report would be taken for inputs of this one.
+    if inputs.exists() {
+        std::fs::remove_dir_all(&inputs).or_at("cannot clear the folder", &inputs)?;
+    }
     std::fs::create_dir_all(&inputs).or_at("cannot make the folder", &inputs)?;
     plan.keep(&inputs)?;
     for (name, bytes) in results.files()? {

