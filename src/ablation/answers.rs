@@ -25,11 +25,9 @@ pub fn place(asked: &Asked, out: &Path) -> PathBuf {
 /// Where a file cannot be written.
 pub fn draw(plan: &Plan, out: &Path) -> Result<()> {
     for asked in &plan.settings.evalsets {
+        let Some(set) = asked.drawn() else { continue };
         let folder = place(asked, out);
-        if asked.draw.is_some() && folder.join("evalset.toml").exists() {
-            continue;
-        }
-        if let Some(set) = asked.drawn() {
+        if !folder.join("evalset.toml").exists() {
             set.write(&folder)?;
         }
     }
