@@ -124,7 +124,7 @@ impl Table {
             }
         }
         lines.push(header.join(","));
-        let digits = |value: &Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let digits = |value: &Option<f64>| value.map(digits).unwrap_or_default();
         for row in &self.rows {
             let mut cells = Vec::new();
             for cell in row {
@@ -139,6 +139,11 @@ impl Table {
         }
         lines.join("\n") + "\n"
     }
+}
+
+/// Every digit of a number; what is next to nothing as 1e-7, not as a row of zeros.
+fn digits(value: f64) -> String {
+    if value != 0.0 && value.abs() < 1e-4 { format!("{value:e}") } else { value.to_string() }
 }
 
 fn quoted(cell: &str) -> String {

@@ -306,12 +306,12 @@ fn numbers_are_rounded_for_people_and_whole_for_programs() {
         caption: String::new(),
         columns: vec![column("model_id", "Model", Kind::Text), column("rate", "Rate, %", Kind::Share)],
         rows: vec![
-            vec![Cell::text("a,\"b\""), Cell::Interval([Some(0.25), Some(0.125), None])],
+            vec![Cell::text("a,\"b\""), Cell::Interval([Some(0.25), Some(0.125), Some(2.5e-7)])],
             vec![Cell::text("=1"), Cell::Interval([None; 3])],
         ],
         is_long: false,
     };
-    assert_eq!(table.csv(), "model_id,rate,rate_low,rate_high\n\"a,\"\"b\"\"\",0.25,0.125,\n'=1,,,\n");
+    assert_eq!(table.csv(), "model_id,rate,rate_low,rate_high\n\"a,\"\"b\"\"\",0.25,0.125,2.5e-7\n'=1,,,\n");
 }
 
 fn example() -> Request {
