@@ -96,6 +96,11 @@ impl Llama {
 
     /// Hidden states of the new tokens `[T, H]` of rows that go on from their caches, which grow by those tokens.
     pub fn forward_cached(&self, embeds: &Tensor, rows: &mut [CachedRow]) -> Result<Tensor> {
+        // In the pool from the start: from outside of it, every product would wake a thread and go to sleep itself.
+        rayon::scope(|_| self.read(embeds, rows))
+    }
+
+    fn read(&self, embeds: &Tensor, rows: &mut [CachedRow]) -> Result<Tensor> {
         let positions = Arc::new(
             rows.iter().flat_map(|row| (row.cache.len()..row.cache.len() + row.tokens).map(|p| p as u32)).collect(),
         );
