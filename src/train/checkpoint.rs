@@ -4,7 +4,7 @@
 //! that is written beside itself and renamed. `checkpoint.safetensors` holds what the stage trained, for the stages
 //! that follow; `state.json` says in words where it stands.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -73,6 +73,22 @@ pub fn read_state(path: &Path) -> Result<Option<State>> {
     let state = serde_json::from_str(&text)
         .map_err(|error| Error::input(format!("not the state of a stage: {error}")).at(path))?;
     Ok(Some(state))
+}
+
+/// The mean of every tensor over those of the files that hold it.
+pub fn mean(files: &[PathBuf]) -> Result<BTreeMap<String, Tensor>> {
+    let mut sums: BTreeMap<String, (Tensor, usize)> = BTreeMap::new();
+    for path in files {
+        let unusable = |source| Error::input("cannot take the mean of the checkpoints").at(path).source(source);
+        for (name, tensor) in candle_core::safetensors::load(path, &Device::Cpu).map_err(unusable)? {
+            let sum = match sums.remove(&name) {
+                Some((sum, count)) => ((sum + tensor).map_err(unusable)?, count + 1),
+                None => (tensor, 1),
+            };
+            sums.insert(name, sum);
+        }
+    }
+    sums.into_iter().map(|(name, (sum, count))| Ok((name, (sum / count as f64)?))).collect()
 }
 
 /// Writes a file whole: beside itself, synced, renamed.
@@ -161,5 +177,44 @@ impl Saved {
     /// Gives the moments back to the optimiser.
     pub fn restore(&self, optimizer: &mut Optimizer) -> Result<()> {
         optimizer.restore(&self.tensors, self.updates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_is_over_the_files_that_hold_the_tensor() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |index: usize, tensors: &[(&str, [f32; 2])]| {
+            let path = folder.path().join(index.to_string());
+            let tensors = tensors.iter().map(|(name, values)| {
+                ((*name).to_owned(), Tensor::new(values, &Device::Cpu).unwrap())
+            });
+            write_tensors(&path, tensors, &[]).unwrap();
+            path
+        };
+        let files = [
+            file(0, &[("both", [1.0, 2.0]), ("one", [5.0, 7.0])]),
+            file(1, &[("both", [3.0, 6.0])]),
+            file(2, &[("both", [2.0, 4.0])]),
+        ];
+        let mean = mean(&files).unwrap();
+        let values = |name: &str| mean[name].to_vec1::<f32>().unwrap();
+        assert_eq!((values("both"), values("one")), (vec![2.0, 4.0], vec![5.0, 7.0]));
+    }
+
+    #[test]
+    fn tensors_of_two_shapes_have_no_mean() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [[2usize, 1], [3, 1]].map(|shape| {
+            let path = folder.path().join(shape[0].to_string());
+            let tensor = Tensor::zeros(&shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+            write_tensors(&path, [("twin".to_owned(), tensor)], &[]).unwrap();
+            path
+        });
+        let error = mean(&files).unwrap_err();
+        assert!(error.to_string().contains("mean"), "{error}");
     }
 }

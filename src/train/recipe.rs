@@ -128,6 +128,10 @@ pub struct Stage {
     pub trainable: Vec<Group>,
     /// The stages whose results this one starts from; without it all that come earlier in the recipe.
     pub from: Option<Vec<String>>,
+    /// Rounds of one stage among those: where this one starts, a tensor that several of them trained is their mean, not what the
+    /// last of them left (Izmailov et al., arXiv 1803.05407).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub average: Vec<String>,
     pub steps: usize,
     /// Examples in a micro-batch.
     pub batch: usize,
@@ -288,6 +292,10 @@ impl Recipe {
                     return refuse(format!("from: {from:?} is no earlier stage"));
                 }
             }
+            let sources = self.sources(stage);
+            if let Some(other) = stage.average.iter().find(|name| !sources.contains(&name.as_str())) {
+                return refuse(format!("average: it does not start from {other:?}"));
+            }
             if stage.steps == 0 || stage.batch == 0 || stage.accumulate == 0 || stage.log_every == 0 {
                 return refuse("steps, batch, accumulate and log_every must be at least 1".to_owned());
             }
@@ -396,6 +404,13 @@ pub(super) mod tests {
     fn a_stage_that_trains_nothing_is_refused_by_name() {
         let error = Recipe::parse(&tiny("language", "[]")).unwrap_err();
         assert!(error.to_string().contains("\"only\""), "{error}");
+    }
+
+    #[test]
+    fn only_what_a_stage_starts_from_can_be_averaged() {
+        let text = tiny("language", r#"["language"]"#).replace("steps = 6", "average = [\"later\"]\nsteps = 6");
+        let error = Recipe::parse(&text).unwrap_err();
+        assert!(error.to_string().contains("average") && error.to_string().contains("\"later\""), "{error}");
     }
 
     #[test]

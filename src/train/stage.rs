@@ -150,7 +150,7 @@ impl Trainer {
         run::train(&session, &mut optimizer, saved.map_or(0.0, |saved| saved.seconds))
     }
 
-    /// The weights that a stage starts from: fresh ones, then `--init`, then the stages before it.
+    /// The weights that a stage starts from: fresh ones, then `--init`, then the stages before it, then means of some of those.
     fn parameters(&self, stage: &Stage) -> Result<Parameters> {
         let mut parameters =
             Parameters::new(self.recipe.seed, &stage.trainable, &self.device).with_initializer(stage.initializer());
@@ -173,6 +173,8 @@ impl Trainer {
             }
             parameters.load(&file)?;
         }
+        let averaged: Vec<PathBuf> = stage.average.iter().map(|source| self.files(source).checkpoint()).collect();
+        parameters.insert(checkpoint::mean(&averaged)?);
         Ok(parameters)
     }
 
