@@ -18,8 +18,6 @@ pub struct Options {
     /// Shown in the report.
     pub name: String,
     pub dtype_name: String,
-    /// Bits that a weight of the language model's matrices takes in memory.
-    pub bits_per_weight: f64,
     /// Tokens of the prompt in the prefill.
     pub prompt: usize,
     /// Steps of each decoding measurement.
@@ -112,10 +110,8 @@ fn decoding(owl: &Owl, options: &Options, ceilings: &Ceilings, batch: usize, pos
         Ok(())
     })? / options.steps as f64;
     let text = &owl.config.text_config;
-    let (h, hi) = (text.hidden_size, text.intermediate_size);
-    let weights = text.num_hidden_layers * (4 * h * h + 3 * h * hi) + text.vocab_size * h;
-    let cache = batch * positions * text.num_hidden_layers * h * 2 * size_of::<f32>();
-    let bytes = weights as f64 * options.bits_per_weight / 8.0 + cache as f64;
+    let cache = batch * positions * text.num_hidden_layers * text.hidden_size * 2 * size_of::<f32>();
+    let bytes = (language.matrix_bytes() + cache) as f64;
     Ok(Decode {
         batch,
         positions,
@@ -257,16 +253,11 @@ mod tests {
         .unwrap();
         let random = RandomWeights { device: Device::Cpu, dtype: DType::F32, quantization: None };
         let owl = Owl::new(&config, &random).unwrap();
-        let options = Options {
-            name: "tiny".into(),
-            dtype_name: "f32".into(),
-            bits_per_weight: 32.0,
-            prompt: 20,
-            steps: 2,
-            repeats: 1,
-        };
+        let options = Options { name: "tiny".into(), dtype_name: "f32".into(), prompt: 20, steps: 2, repeats: 1 };
         let report = measure(&owl, &options, &mut |_| ()).unwrap();
         assert_eq!(report.decode.len(), 4);
+        let weights = 4 * 16 * 16 + 3 * 16 * 32 + 128 * 16;
+        assert_eq!(owl.language().matrix_bytes(), weights * size_of::<f32>());
         assert!(report.vision.seconds > 0.0 && report.first_token.second_question > 0.0);
     }
 

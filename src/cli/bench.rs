@@ -46,15 +46,9 @@ pub struct BenchArgs {
 
 pub fn run(arguments: &BenchArgs, console: &Console) -> Result<()> {
     let (owl, name, quantization, dtype) = load(arguments)?;
-    let bits_per_weight = match quantization {
-        Some(Quantization::Q8_0) => 8.5,
-        Some(Quantization::Q4K) => 4.5,
-        None => dtype.size_in_bytes() as f64 * 8.0,
-    };
     let options = Options {
         name,
         dtype_name: quantization.map_or(dtype.as_str(), Quantization::name).to_owned(),
-        bits_per_weight,
         prompt: arguments.prompt.max(2),
         steps: arguments.steps.max(1),
         repeats: arguments.repeats.max(1),

@@ -96,11 +96,6 @@ impl Llama {
 
     /// Hidden states of the new tokens `[T, H]` of rows that go on from their caches, which grow by those tokens.
     pub fn forward_cached(&self, embeds: &Tensor, rows: &mut [CachedRow]) -> Result<Tensor> {
-        // In the pool from the start: from outside of it, every product would wake a thread and go to sleep itself.
-        rayon::scope(|_| self.read(embeds, rows))
-    }
-
-    fn read(&self, embeds: &Tensor, rows: &mut [CachedRow]) -> Result<Tensor> {
         let positions = Arc::new(
             rows.iter().flat_map(|row| (row.cache.len()..row.cache.len() + row.tokens).map(|p| p as u32)).collect(),
         );
@@ -127,6 +122,11 @@ impl Llama {
     /// Logits `[n, W]` of hidden states `[n, H]`: of any positions, chosen by the caller.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         self.lm_head.forward(hidden)
+    }
+
+    /// Bytes of all matrices that a step of decoding reads, as they lie in memory: some may be quantised, others not.
+    pub fn matrix_bytes(&self) -> usize {
+        self.layers.iter().flat_map(Layer::matrices).chain([&self.lm_head]).map(Linear::bytes).sum()
     }
 
     /// An empty cache with room for `capacity` tokens.
@@ -158,6 +158,11 @@ impl Layer {
             up_proj: linear("mlp.up_proj", inner, hidden)?,
             down_proj: linear("mlp.down_proj", hidden, inner)?,
         })
+    }
+
+    fn matrices(&self) -> [&Linear; 7] {
+        let Self { q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, .. } = self;
+        [q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj]
     }
 
     fn forward(&self, x: &Tensor, llama: &Llama, positions: &Arc<Vec<u32>>, attend: &mut Attend) -> Result<Tensor> {

@@ -189,9 +189,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = |index: usize, tensors: &[(&str, [f32; 2])]| {
             let path = folder.path().join(index.to_string());
-            let tensors = tensors.iter().map(|(name, values)| {
-                ((*name).to_owned(), Tensor::new(values, &Device::Cpu).unwrap())
-            });
+            let tensors =
+                tensors.iter().map(|(name, values)| ((*name).to_owned(), Tensor::new(values, &Device::Cpu).unwrap()));
             write_tensors(&path, tensors, &[]).unwrap();
             path
         };

@@ -47,6 +47,14 @@ impl Linear {
         Ok(Self { weight, bias: None, adapter: source.adapter(name, out_features, in_features)? })
     }
 
+    /// Bytes of the weight, which a step of decoding reads.
+    pub fn bytes(&self) -> usize {
+        match &self.weight {
+            Weight::Dense(weight) => weight.elem_count() * weight.dtype().size_in_bytes(),
+            Weight::Quantized(blocks, _) => blocks.storage_size_in_bytes(),
+        }
+    }
+
     /// `[tokens, in]` to `[tokens, out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let y = match &self.weight {
