@@ -3,6 +3,7 @@
 //! Recipes are TOML files under `recipes/`. Unknown keys are refused by name, so that a misspelt one cannot be
 //! silently ignored in a run of hours.
 
+mod data;
 mod model;
 
 use std::path::{Path, PathBuf};
@@ -10,13 +11,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+pub use data::Data;
 pub use model::{Abstractor, Model, Text, Vision};
 
 use super::optimizer::Settings;
 use super::parameters::Initializer;
 use super::schedule::{Decay, Schedule};
 use crate::error::{Error, IoContext, Result};
-use crate::scenes::DialogueMix;
 
 /// A whole recipe.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -207,30 +208,6 @@ fn length() -> usize {
 
 fn betas() -> (f64, f64) {
     (0.9, 0.98)
-}
-
-/// What a stage learns from.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Data {
-    /// JSON lines (section 9.2), relative to the recipe; without it generated scenes.
-    pub file: Option<PathBuf>,
-    /// What the generated dialogues are made of.
-    #[serde(default)]
-    pub mix: DialogueMix,
-    /// Gaussian noise on told slots, as a share of the embeddings' root mean square.
-    #[serde(default)]
-    pub told_noise: f64,
-    /// The share of examples whose picture is told in words even in a stage that sees pictures.
-    #[serde(default)]
-    pub told_share: f64,
-    /// The share of scenes with a sign that vision pre-training sees.
-    #[serde(default = "half")]
-    pub signs: f64,
-}
-
-fn half() -> f64 {
-    0.5
 }
 
 impl Stage {

@@ -282,3 +282,13 @@ fn finished(mut table: Table) -> String {
     }
     table.trim_fmt()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rounds_to_nothing_has_no_sign() {
+        assert_eq!([-0.004, 0.0, -0.006, 1.005].map(hundredths), ["0.00", "0.00", "-0.01", "1.00"]);
+    }
+}
