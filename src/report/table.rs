@@ -124,15 +124,14 @@ impl Table {
             }
         }
         lines.push(header.join(","));
-        let digits = |value: &Option<f64>| value.map(digits).unwrap_or_default();
         for row in &self.rows {
             let mut cells = Vec::new();
             for cell in row {
                 match cell {
                     Cell::Text(text) | Cell::Named { key: text, .. } => cells.push(quoted(&sanitize::csv_cell(text))),
                     Cell::Count(count) => cells.push(count.to_string()),
-                    Cell::Interval(values) => cells.extend(values.iter().map(digits)),
-                    Cell::Number(value) => cells.push(digits(value)),
+                    Cell::Interval(values) => cells.extend(values.iter().copied().map(digits)),
+                    Cell::Number(value) => cells.push(digits(*value)),
                 }
             }
             lines.push(cells.join(","));
@@ -141,9 +140,13 @@ impl Table {
     }
 }
 
-/// Every digit of a number; what is next to nothing as 1e-7, not as a row of zeros.
-fn digits(value: f64) -> String {
-    if value != 0.0 && value.abs() < 1e-4 { format!("{value:e}") } else { value.to_string() }
+/// Every digit of a number; what is next to nothing as 1e-7, not as a row of zeros; an empty cell for none.
+fn digits(value: Option<f64>) -> String {
+    match value {
+        Some(value) if value != 0.0 && value.abs() < 1e-4 => format!("{value:e}"),
+        Some(value) => value.to_string(),
+        None => String::new(),
+    }
 }
 
 fn quoted(cell: &str) -> String {

@@ -94,6 +94,35 @@ fn a_finished_stage_is_not_trained_over_and_another_recipe_cannot_carry_it_on() 
 }
 
 #[test]
+fn a_stage_starts_from_the_mean_of_the_rounds_that_it_averages() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recipe = recipe("vision", r#"["vision"]"#, "");
+    let mut last = recipe.stages[0].clone();
+    let mut second = last.clone();
+    for (stage, name) in [(&mut recipe.stages[0], "first"), (&mut second, "second"), (&mut last, "last")] {
+        stage.name = name.to_owned();
+    }
+    // Nothing of the vision tower learns in it, so that the finished model shows what it started from.
+    last.kind = super::recipe::Kind::Abstractor;
+    last.trainable = vec![Group::VitEos];
+    last.average = vec!["first".to_owned(), "second".to_owned()];
+    recipe.stages.extend([second, last]);
+    std::fs::write(folder.path().join("tokenizer.json"), tokenizer_json()).unwrap();
+    let options = Options { out: folder.path().to_owned(), ..Options::default() };
+    Trainer::new(recipe, Path::new("."), options).unwrap().run().unwrap();
+
+    let name = "vision_model.encoder.layers.0.self_attn.dense.weight";
+    let values = |file: &str| {
+        let tensors = candle_core::safetensors::load(folder.path().join(file), &Device::Cpu).unwrap();
+        tensors[name].flatten_all().unwrap().to_vec1::<f32>().unwrap()
+    };
+    let [first, second] = ["first", "second"].map(|stage| values(&format!("{stage}/checkpoint.safetensors")));
+    assert_ne!(first, second);
+    let mean: Vec<f32> = first.iter().zip(&second).map(|(first, second)| (first + second) / 2.0).collect();
+    assert_eq!(values("model/model.safetensors"), mean);
+}
+
+#[test]
 fn an_update_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let mut recipe = recipe("language", r#"["language"]"#, "told_share = 1.0");
